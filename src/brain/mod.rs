@@ -1,0 +1,2 @@
+//! The brain as the game sees it: a thread, two channels, plain data.
+pub mod protocol;
