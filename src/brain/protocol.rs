@@ -113,34 +113,87 @@ pub struct ReplyStats {
 #[allow(missing_docs, reason = "the fields are explained at the variant")]
 pub enum BrainEvent {
     /// The brain is loaded and its memory is open. `turn` is set when it answers a `SwitchPersona`.
-    Ready { turn: Option<TurnId>, info: BrainInfo },
+    Ready {
+        turn: Option<TurnId>,
+        info: BrainInfo,
+    },
     /// The mood of the coming reply; sent before the first `Delta`.
-    Mood { turn: TurnId, mood: MoodTag },
+    Mood {
+        turn: TurnId,
+        mood: MoodTag,
+    },
     /// The next piece of the reply: whole characters, at most 20 pieces a second.
-    Delta { turn: TurnId, text: String },
+    Delta {
+        turn: TurnId,
+        text: String,
+    },
     /// The model wrote a note about the person; `text` is the note's sentence.
-    Remembered { turn: TurnId, text: String },
+    Remembered {
+        turn: TurnId,
+        text: String,
+    },
     /// The reply is complete and the memory is on disk. `reply` is the whole text.
-    Finished { turn: TurnId, reply: String, stats: ReplyStats },
-    ReadDone { turn: TurnId, tokens: usize, took: Duration },
-    Probed { turn: TurnId, reply: String, mood: MoodTag, took: Duration },
+    Finished {
+        turn: TurnId,
+        reply: String,
+        stats: ReplyStats,
+    },
+    ReadDone {
+        turn: TurnId,
+        tokens: usize,
+        took: Duration,
+    },
+    Probed {
+        turn: TurnId,
+        reply: String,
+        mood: MoodTag,
+        took: Duration,
+    },
     /// One thing the memory says when asked. `topic` is a fact name such as `dog_name`; `known == false`: it says it was never told.
     /// `confidence` is the mean probability of the answer's tokens, 0 to 1.
-    Recalled { turn: TurnId, topic: String, answer: String, known: bool, confidence: f32 },
-    RecallDone { turn: TurnId },
-    Info { turn: TurnId, info: BrainInfo },
+    Recalled {
+        turn: TurnId,
+        topic: String,
+        answer: String,
+        known: bool,
+        confidence: f32,
+    },
+    RecallDone {
+        turn: TurnId,
+    },
+    Info {
+        turn: TurnId,
+        info: BrainInfo,
+    },
     /// Memory written (or replaced); `path` is the file.
-    Saved { turn: TurnId, path: PathBuf, info: BrainInfo },
+    Saved {
+        turn: TurnId,
+        path: PathBuf,
+        info: BrainInfo,
+    },
     /// Something the person should know although things go on, for example that an older memory was opened.
-    Notice { text: String },
+    Notice {
+        text: String,
+    },
     /// The request failed (`turn`) or the brain cannot run (`None`); the text says what to do.
-    Failed { turn: Option<TurnId>, text: String },
+    Failed {
+        turn: Option<TurnId>,
+        text: String,
+    },
 }
 
 impl MoodTag {
     /// All moods, in the order of their tokens.
     pub const ALL: [Self; 10] = [
-        Self::Calm, Self::Happy, Self::Excited, Self::Curious, Self::Shy,
-        Self::Proud, Self::Silly, Self::Sleepy, Self::Worried, Self::Sad,
+        Self::Calm,
+        Self::Happy,
+        Self::Excited,
+        Self::Curious,
+        Self::Shy,
+        Self::Proud,
+        Self::Silly,
+        Self::Sleepy,
+        Self::Worried,
+        Self::Sad,
     ];
 }

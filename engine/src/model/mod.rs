@@ -74,7 +74,13 @@ impl ModelConfig {
     /// Number of parameters, the tied embedding counted once.
     pub fn n_params(&self) -> usize {
         let (c, hd, f) = (self.d_model, self.d_heads(), self.d_ff);
-        let ttt = 4 * hd * c + c * hd + c + hd + self.head_dim + 3 * hd * CONV_WIDTH + 2 * self.n_heads() * (c + 1);
+        let ttt = 4 * hd * c
+            + c * hd
+            + c
+            + hd
+            + self.head_dim
+            + 3 * hd * CONV_WIDTH
+            + 2 * self.n_heads() * (c + 1);
         let ffn = 2 * c * f + c + f;
         self.vocab_size * c + self.n_layers * (ttt + ffn) + 2 * c
     }
@@ -89,16 +95,38 @@ impl ModelConfig {
     /// # Errors
     /// A sentence that names the field and what it must be.
     pub fn validate(&self) -> Result<(), String> {
-        let rule = |ok: bool, text: &str| if ok { Ok(()) } else { Err(format!("model config: {text}")) };
+        let rule =
+            |ok: bool, text: &str| if ok { Ok(()) } else { Err(format!("model config: {text}")) };
         let range = |v: usize, lo: usize, hi: usize| v >= lo && v <= hi;
-        rule(range(self.vocab_size, 64, 1 << 20) && self.vocab_size % 64 == 0, "vocab_size must be a multiple of 64, 64 to 2^20")?;
-        rule(range(self.d_model, 64, 1 << 14) && self.d_model % 64 == 0, "d_model must be a multiple of 64, 64 to 16384")?;
-        rule(range(self.d_ff, 64, 1 << 16) && self.d_ff % 64 == 0, "d_ff must be a multiple of 64, 64 to 65536")?;
+        rule(
+            range(self.vocab_size, 64, 1 << 20) && self.vocab_size % 64 == 0,
+            "vocab_size must be a multiple of 64, 64 to 2^20",
+        )?;
+        rule(
+            range(self.d_model, 64, 1 << 14) && self.d_model % 64 == 0,
+            "d_model must be a multiple of 64, 64 to 16384",
+        )?;
+        rule(
+            range(self.d_ff, 64, 1 << 16) && self.d_ff % 64 == 0,
+            "d_ff must be a multiple of 64, 64 to 65536",
+        )?;
         rule(range(self.n_layers, 1, 256), "n_layers must be 1 to 256")?;
-        rule(range(self.head_dim, 16, 256) && self.head_dim % 16 == 0, "head_dim must be a multiple of 16, 16 to 256")?;
-        rule(range(self.n_heads(), 1, 256) && self.d_heads() % 64 == 0, "heads times head_dim must be a multiple of 64, at most 256 heads")?;
-        rule(self.session_tau_max.iter().all(|t| t.is_finite() && *t >= 1.0), "session_tau_max must be at least 1 token")?;
-        rule(self.chunk_len.is_power_of_two() && range(self.chunk_len, 2, 128), "chunk_len must be a power of two, 2 to 128")
+        rule(
+            range(self.head_dim, 16, 256) && self.head_dim % 16 == 0,
+            "head_dim must be a multiple of 16, 16 to 256",
+        )?;
+        rule(
+            range(self.n_heads(), 1, 256) && self.d_heads() % 64 == 0,
+            "heads times head_dim must be a multiple of 64, at most 256 heads",
+        )?;
+        rule(
+            self.session_tau_max.iter().all(|t| t.is_finite() && *t >= 1.0),
+            "session_tau_max must be at least 1 token",
+        )?;
+        rule(
+            self.chunk_len.is_power_of_two() && range(self.chunk_len, 2, 128),
+            "chunk_len must be a power of two, 2 to 128",
+        )
     }
 
     /// A named preset: `nano`, `small`, `base`, `large` for use, `bench-30m` … `bench-8b` (random weights) for timing.
@@ -131,8 +159,17 @@ impl ModelConfig {
     }
 
     /// Names that [`ModelConfig::preset`] knows, smallest first.
-    pub const PRESETS: [&'static str; 9] =
-        ["nano", "small", "base", "large", "bench-30m", "bench-125m", "bench-700m", "bench-2b", "bench-8b"];
+    pub const PRESETS: [&'static str; 9] = [
+        "nano",
+        "small",
+        "base",
+        "large",
+        "bench-30m",
+        "bench-125m",
+        "bench-700m",
+        "bench-2b",
+        "bench-8b",
+    ];
 }
 
 /// Parameter names and shapes, in file order. Module paths, checkpoint names and these are equal.
@@ -184,9 +221,14 @@ mod tests {
         for name in ModelConfig::PRESETS {
             let cfg = ModelConfig::preset(name).expect(name);
             cfg.validate().expect(name);
-            let counted: usize = param_specs(&cfg).iter().map(|p| p.shape.iter().product::<usize>()).sum();
+            let counted: usize =
+                param_specs(&cfg).iter().map(|p| p.shape.iter().product::<usize>()).sum();
             assert_eq!(counted, cfg.n_params(), "{name}");
-            eprintln!("{name}: {:.2} M parameters, {:.2} M ternary", counted as f64 / 1e6, cfg.n_ternary() as f64 / 1e6);
+            eprintln!(
+                "{name}: {:.2} M parameters, {:.2} M ternary",
+                counted as f64 / 1e6,
+                cfg.n_ternary() as f64 / 1e6
+            );
         }
     }
 }
