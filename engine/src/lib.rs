@@ -11,6 +11,7 @@ pub mod checkpoint;
 pub mod error;
 pub mod kernels;
 pub mod model;
+pub mod rng;
 pub mod sampler;
 pub mod session;
 pub mod tokenizer;

@@ -6,6 +6,9 @@
 //! Dimension letters: `B` batch, `T` tokens, `C` model width, `H` heads, `D` head width, `F` feed-forward width,
 //! `V` vocabulary.
 
+#[cfg(feature = "train")]
+pub mod trainable;
+
 use serde::{Deserialize, Serialize};
 
 /// Taps of the causal depthwise convolution in front of q, k and v.

@@ -1,1 +1,4 @@
-//! To be written.
+//! The training loop and the evaluation.
+
+pub mod optim;
+mod recall_task;
