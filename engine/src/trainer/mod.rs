@@ -1,4 +1,8 @@
 //! The training loop and the evaluation.
 
+pub mod checkpoint;
 pub mod optim;
 mod recall_task;
+mod step;
+
+pub use step::{SegmentSource, StepReport, Trainer};
