@@ -50,24 +50,31 @@ fn madd<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// Dot product with eight running sums, so that it vectorises and its order of additions is fixed.
+/// Dot product with sixteen running sums, so that it vectorises and its order of additions is fixed.
 #[inline(always)]
 fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
-    let mut acc = [0f32; 16];
-    let (mut ia, mut ib) = (a.chunks_exact(16), b.chunks_exact(16));
-    for (x, y) in (&mut ia).zip(&mut ib) {
-        for l in 0..16 {
-            acc[l] = madd::<FMA>(x[l], y[l], acc[l]);
+    let mut acc = [[0f32; 8]; 2];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    for (x, y) in a.iter().zip(b) {
+        for (half, acc) in acc.iter_mut().enumerate() {
+            for l in 0..8 {
+                acc[l] = madd::<FMA>(x[half * 8 + l], y[half * 8 + l], acc[l]);
+            }
         }
     }
-    let mut sum = 0.0;
-    for (x, y) in ia.remainder().iter().zip(ib.remainder()) {
-        sum = madd::<FMA>(*x, *y, sum);
-    }
+    let [mut low, high] = acc;
     for l in 0..8 {
-        acc[l] += acc[l + 8];
+        low[l] += high[l];
     }
-    sum + ((acc[0] + acc[4]) + (acc[1] + acc[5])) + ((acc[2] + acc[6]) + (acc[3] + acc[7]))
+    for width in [4, 2, 1] {
+        for l in 0..width {
+            low[l] += low[l + width];
+        }
+    }
+    for (x, y) in a_rest.iter().zip(b_rest) {
+        low[0] = madd::<FMA>(*x, *y, low[0]);
+    }
+    low[0]
 }
 
 /// `1 / (1 + e^-x)`.
@@ -357,6 +364,8 @@ struct HeadInput {
     v: Vec<f32>,
     eta: Vec<f32>,
     alpha: Vec<f32>,
+    /// The mask is 0: η is 0 whatever the gate says, and the gate gets no gradient.
+    closed: Vec<bool>,
 }
 
 /// Step sizes and decays of head `h` from its gate outputs `e`, `a`.
@@ -393,13 +402,12 @@ dispatched! {
             pre.fill(0.0);
             for j in 0..CONV_WIDTH {
                 let x = conv_input(z, tail, stride, t + j, d);
-                let tap = &taps[j * d..(j + 1) * d];
-                for i in 0..d {
-                    pre[i] = madd::<FMA>(tap[i], x[i], pre[i]);
+                for ((p, tap), x) in pre.iter_mut().zip(&taps[j * d..(j + 1) * d]).zip(x) {
+                    *p = madd::<FMA>(*tap, *x, *p);
                 }
             }
-            for i in 0..d {
-                out[i] = pre[i] * sigmoid_fast::<FMA>(pre[i]);
+            for (o, p) in out.iter_mut().zip(pre.iter()) {
+                *o = *p * sigmoid_fast::<FMA>(*p);
             }
         }
     }
@@ -417,61 +425,62 @@ dispatched! {
 }
 
 dispatched! {
-    /// Runs `S ← α S + kᵀ η (v − α k S)`, `o = q S` over `[T, D]` rows; writes `o`, and `S` before every token of a
-    /// stride into `kept` when it is not empty.
-    fn scan_head<const D: usize>(q: &[f32], k: &[f32], v: &[f32], eta: &[f32], alpha: &[f32], state: &mut [f32], o: &mut [f32], kept: &mut [f32]) {
-        for t in 0..eta.len() {
+    /// Runs `S ← α S + kᵀ η (v − α k S)`, `o = q S` over `[T, D]` rows; writes `o`, and `S` before every stride of
+    /// tokens into `kept` when it is not empty.
+    fn scan_head<const D: usize>(input: &HeadInput, state: &mut [f32], o: &mut [f32], kept: &mut [f32]) {
+        for t in 0..input.eta.len() {
             if !kept.is_empty() && t % STATE_STRIDE == 0 {
                 let at = t / STATE_STRIDE * D * D;
                 kept[at..at + D * D].copy_from_slice(state);
             }
-            let mut u = [0f32; D];
-            step_head::<FMA, D>(row::<D>(q, t), row::<D>(k, t), row::<D>(v, t), eta[t], alpha[t], state, &mut u, &mut o[t * D..(t + 1) * D]);
+            let (_, out) = step_head::<FMA, D>(input, t, state);
+            o[t * D..(t + 1) * D].copy_from_slice(&out);
         }
     }
 }
 
+/// Row `t` of `[T, D]`.
 #[inline(always)]
-fn row<const D: usize>(x: &[f32], t: usize) -> &[f32] {
-    &x[t * D..(t + 1) * D]
+fn row<const D: usize>(x: &[f32], t: usize) -> &[f32; D] {
+    &x.as_chunks::<D>().0[t]
 }
 
-/// One token of [`scan_head`]; `u = η (v − α k S)` is returned for the backward pass.
+/// One token of [`scan_head`]: moves the state, returns `u = η (v − α k S)` and `o = q S`.
 #[inline(always)]
-fn step_head<const FMA: bool, const D: usize>(
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
-    eta: f32,
-    alpha: f32,
-    state: &mut [f32],
-    u: &mut [f32; D],
-    o: &mut [f32],
-) {
-    let mut read = [0f32; D];
+fn step_head<const FMA: bool, const D: usize>(input: &HeadInput, t: usize, state: &mut [f32]) -> ([f32; D], [f32; D]) {
+    let (q, k, v) = (row::<D>(&input.q, t), row::<D>(&input.k, t), row::<D>(&input.v, t));
+    let (eta, alpha) = (input.eta[t], input.alpha[t]);
+    let (mut u, mut out) = ([0f32; D], [0f32; D]);
+    let rows = state.as_chunks_mut::<D>().0;
     if eta != 0.0 {
-        for (i, s) in state.chunks_exact(D).enumerate() {
+        let mut read = [0f32; D];
+        for (s, k) in rows.iter().zip(k) {
             for j in 0..D {
-                read[j] = madd::<FMA>(k[i], s[j], read[j]);
+                read[j] = madd::<FMA>(*k, s[j], read[j]);
             }
         }
         for j in 0..D {
             u[j] = eta * (v[j] - alpha * read[j]);
         }
-    } else {
-        u.fill(0.0);
+    } else if alpha == 1.0 {
+        // A closed lifelong gate: nothing moves, not even by rounding.
+        for (s, q) in rows.iter().zip(q) {
+            for j in 0..D {
+                out[j] = madd::<FMA>(*q, s[j], out[j]);
+            }
+        }
+        return (u, out);
     }
-    let mut out = [0f32; D];
-    for (i, s) in state.chunks_exact_mut(D).enumerate() {
+    for ((s, k), q) in rows.iter_mut().zip(k).zip(q) {
         for j in 0..D {
-            s[j] = madd::<FMA>(k[i], u[j], alpha * s[j]);
-            out[j] = madd::<FMA>(q[i], s[j], out[j]);
+            s[j] = madd::<FMA>(*k, u[j], alpha * s[j]);
+            out[j] = madd::<FMA>(*q, s[j], out[j]);
         }
     }
-    o.copy_from_slice(&out);
+    (u, out)
 }
 
-/// Gradients of one head, all `[T, D]` or `[T]`.
+/// Gradients of one head, all `[T, D]` or `[T]`, zero at the start.
 struct HeadGradients<'a> {
     dq: &'a mut [f32],
     dk: &'a mut [f32],
@@ -484,84 +493,86 @@ dispatched! {
     /// Back-propagation through [`scan_head`], recomputing the states of one stride at a time from `kept`.
     fn scan_head_backward<const D: usize>(input: &HeadInput, kept: &[f32], grad_o: &[f32], out: &mut HeadGradients<'_>) {
         let tokens = input.eta.len();
-        let mut ds = vec![0f32; D * D];
+        let mut ds = vec![[0f32; D]; D];
         let mut states = vec![0f32; (STATE_STRIDE + 1) * D * D];
-        let mut us = vec![0f32; STATE_STRIDE * D];
-        let mut sink = [0f32; D];
+        let mut us = vec![[0f32; D]; STATE_STRIDE];
         for block in (0..tokens.div_ceil(STATE_STRIDE)).rev() {
             let first = block * STATE_STRIDE;
             let n = STATE_STRIDE.min(tokens - first);
             states[..D * D].copy_from_slice(&kept[block * D * D..(block + 1) * D * D]);
             for i in 0..n {
-                let t = first + i;
-                let (before, after) = states.split_at_mut((i + 1) * D * D);
-                let after = &mut after[..D * D];
-                after.copy_from_slice(&before[i * D * D..]);
-                let mut u = [0f32; D];
-                step_head::<FMA, D>(row::<D>(&input.q, t), row::<D>(&input.k, t), row::<D>(&input.v, t), input.eta[t], input.alpha[t], after, &mut u, &mut sink);
-                us[i * D..(i + 1) * D].copy_from_slice(&u);
+                states.copy_within(i * D * D..(i + 1) * D * D, (i + 1) * D * D);
+                (us[i], _) = step_head::<FMA, D>(input, first + i, &mut states[(i + 1) * D * D..(i + 2) * D * D]);
             }
             for i in (0..n).rev() {
                 let t = first + i;
-                let prev = &states[i * D * D..(i + 1) * D * D];
-                let cur = &states[(i + 1) * D * D..(i + 2) * D * D];
-                let u = &us[i * D..(i + 1) * D];
+                let prev = states[i * D * D..(i + 1) * D * D].as_chunks::<D>().0;
+                let cur = states[(i + 1) * D * D..(i + 2) * D * D].as_chunks::<D>().0;
                 let (q, k, v, go) = (row::<D>(&input.q, t), row::<D>(&input.k, t), row::<D>(&input.v, t), row::<D>(grad_o, t));
                 let (eta, alpha) = (input.eta[t], input.alpha[t]);
+                let (dq, dk) = (&mut out.dq[t * D..(t + 1) * D], &mut out.dk[t * D..(t + 1) * D]);
+                if input.closed[t] && alpha == 1.0 {
+                    // o = q S and nothing else: dS += qᵀ do, dq = S do
+                    for (((ds, q), dq), s) in ds.iter_mut().zip(q).zip(dq).zip(cur) {
+                        for j in 0..D {
+                            ds[j] = madd::<FMA>(*q, go[j], ds[j]);
+                        }
+                        *dq = dot::<FMA>(s, go);
+                    }
+                    continue;
+                }
                 // o = q S: dS += qᵀ do, dq = S do; then u's gradient du = k dS
                 let mut du = [0f32; D];
-                for r in 0..D {
-                    let ds_row = &mut ds[r * D..(r + 1) * D];
+                for ((((ds, q), k), dq), s) in ds.iter_mut().zip(q).zip(k).zip(dq).zip(cur) {
                     for j in 0..D {
-                        ds_row[j] = madd::<FMA>(q[r], go[j], ds_row[j]);
-                        du[j] = madd::<FMA>(k[r], ds_row[j], du[j]);
+                        ds[j] = madd::<FMA>(*q, go[j], ds[j]);
+                        du[j] = madd::<FMA>(*k, ds[j], du[j]);
                     }
-                    out.dq[t * D + r] = dot::<FMA>(&cur[r * D..(r + 1) * D], go);
+                    *dq = dot::<FMA>(s, go);
                 }
-                // u = η (v − α k S⁻): with η exactly 0 (closed gate) the read was skipped, but dη still needs it
-                let mut err = [0f32; D];
-                if eta != 0.0 {
-                    for j in 0..D { err[j] = u[j] / eta; }
-                } else {
-                    for (r, s) in prev.chunks_exact(D).enumerate() {
-                        for j in 0..D { err[j] = madd::<FMA>(k[r], s[j], err[j]); }
+                let u = &us[i];
+                if !input.closed[t] {
+                    // u = η · err, err = v − α k S⁻
+                    let mut err = [0f32; D];
+                    for (s, k) in prev.iter().zip(k) {
+                        for j in 0..D {
+                            err[j] = madd::<FMA>(*k, s[j], err[j]);
+                        }
                     }
-                    for j in 0..D { err[j] = v[j] - alpha * err[j]; }
+                    for j in 0..D {
+                        err[j] = v[j] - alpha * err[j];
+                    }
+                    out.deta[t] = dot::<FMA>(&du, &err);
                 }
-                out.deta[t] = dot::<FMA>(&du, &err);
                 let mut dr = [0f32; D];
+                let dv = &mut out.dv[t * D..(t + 1) * D];
                 for j in 0..D {
-                    out.dv[t * D + j] = eta * du[j];
+                    dv[j] = eta * du[j];
                     dr[j] = -eta * du[j];
                 }
-                let mut dalpha = 0.0;
-                for r in 0..D {
-                    let ds_row = &mut ds[r * D..(r + 1) * D];
-                    let p = &prev[r * D..(r + 1) * D];
-                    out.dk[t * D + r] = dot::<FMA>(ds_row, u) + alpha * dot::<FMA>(p, &dr);
+                let mut dalpha = [0f32; D];
+                for (((ds, k), dk), p) in ds.iter_mut().zip(k).zip(dk).zip(prev) {
+                    *dk = dot::<FMA>(ds, u) + alpha * dot::<FMA>(p, &dr);
                     for j in 0..D {
-                        ds_row[j] = madd::<FMA>(k[r], dr[j], ds_row[j]);
-                    }
-                    dalpha += dot::<FMA>(ds_row, p);
-                    for j in 0..D {
-                        ds_row[j] *= alpha;
+                        ds[j] = madd::<FMA>(*k, dr[j], ds[j]);
+                        dalpha[j] = madd::<FMA>(ds[j], p[j], dalpha[j]);
+                        ds[j] *= alpha;
                     }
                 }
-                out.dalpha[t] = dalpha;
+                out.dalpha[t] = dalpha.iter().sum();
             }
         }
     }
 }
 
 fn scan_head_any(d: usize, input: &HeadInput, state: &mut [f32], o: &mut [f32], kept: &mut [f32]) {
-    let HeadInput { q, k, v, eta, alpha } = input;
     match d {
-        16 => scan_head::<16>(q, k, v, eta, alpha, state, o, kept),
-        32 => scan_head::<32>(q, k, v, eta, alpha, state, o, kept),
-        48 => scan_head::<48>(q, k, v, eta, alpha, state, o, kept),
-        64 => scan_head::<64>(q, k, v, eta, alpha, state, o, kept),
-        96 => scan_head::<96>(q, k, v, eta, alpha, state, o, kept),
-        128 => scan_head::<128>(q, k, v, eta, alpha, state, o, kept),
+        16 => scan_head::<16>(input, state, o, kept),
+        32 => scan_head::<32>(input, state, o, kept),
+        48 => scan_head::<48>(input, state, o, kept),
+        64 => scan_head::<64>(input, state, o, kept),
+        96 => scan_head::<96>(input, state, o, kept),
+        128 => scan_head::<128>(input, state, o, kept),
         _ => panic!("training supports head widths 16, 32, 48, 64, 96 and 128, not {d}"),
     }
 }
@@ -624,13 +635,16 @@ fn head_input(
     l2_normalize_rows(&mut q, shape.head_dim);
     l2_normalize_rows(&mut k, shape.head_dim);
     let (mut eta, mut alpha) = (Vec::with_capacity(tokens), Vec::with_capacity(tokens));
+    let mut closed = Vec::with_capacity(tokens);
     for t in 0..tokens {
         let at = (b * tokens + t) * 2 * heads;
         let (e, a) = gate_values(shape, h, input.gates[at + h], input.gates[at + heads + h]);
-        eta.push(e * input.mask[(b * tokens + t) * heads + h]);
+        let mask = input.mask[(b * tokens + t) * heads + h];
+        eta.push(e * mask);
         alpha.push(a);
+        closed.push(mask == 0.0);
     }
-    HeadInput { q, k, v: conv.silu[2].clone(), eta, alpha }
+    HeadInput { q, k, v: conv.silu[2].clone(), eta, alpha, closed }
 }
 
 /// The fast-weight layer between its two ternary matrices: convolution, SiLU, normalisation, gates and the
@@ -830,15 +844,13 @@ dispatched! {
             let g = &dout[t * d..(t + 1) * d];
             for j in 0..CONV_WIDTH {
                 let x = conv_input(z, tail, stride, t + j, d);
-                let dtap = &mut dtaps[j * d..(j + 1) * d];
-                for i in 0..d {
-                    dtap[i] = madd::<FMA>(g[i], x[i], dtap[i]);
+                for ((dt, g), x) in dtaps[j * d..(j + 1) * d].iter_mut().zip(g).zip(x) {
+                    *dt = madd::<FMA>(*g, *x, *dt);
                 }
                 if t + j >= CONV_WIDTH - 1 {
                     let to = (t + j - (CONV_WIDTH - 1)) * d;
-                    let (tap, dz) = (&taps[j * d..(j + 1) * d], &mut dz[to..to + d]);
-                    for i in 0..d {
-                        dz[i] = madd::<FMA>(g[i], tap[i], dz[i]);
+                    for ((dz, g), tap) in dz[to..to + d].iter_mut().zip(g).zip(&taps[j * d..(j + 1) * d]) {
+                        *dz = madd::<FMA>(*g, *tap, *dz);
                     }
                 }
             }

@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod optim;
 mod recall_task;
+pub mod speed;
 mod step;
 
 pub use step::{SegmentSource, StepReport, Trainer};
