@@ -2,3 +2,5 @@
 
 #[cfg(feature = "train")]
 pub mod training;
+#[cfg(all(feature = "train", target_arch = "x86_64"))]
+mod matmul_avx2;

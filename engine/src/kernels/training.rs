@@ -137,6 +137,23 @@ pub fn matmul(
     assert_eq!(dst.len(), m * n);
     assert_eq!(a.len(), m * k);
     assert_eq!(b.len(), k * n);
+    #[cfg(target_arch = "x86_64")]
+    if has_fma() && !std::arch::is_x86_feature_detected!("avx512f") {
+        // SAFETY: AVX2 and FMA were detected; where AVX-512 is, the other product is the faster one.
+        return unsafe { super::matmul_avx2::matmul(dst, (m, n, k), (a, a_layout), (b, b_layout), add) };
+    }
+    matmul_portable(dst, (m, n, k), (a, a_layout), (b, b_layout), add);
+}
+
+/// [`matmul`] through the `gemm` crate, for every processor.
+pub fn matmul_portable(
+    dst: &mut [f32],
+    (m, n, k): (usize, usize, usize),
+    (a, a_layout): (&[f32], Layout),
+    (b, b_layout): (&[f32], Layout),
+    add: bool,
+) {
+    assert!(dst.len() == m * n && a.len() == m * k && b.len() == k * n);
     let strides = |layout, rows: usize, cols: usize| match layout {
         Layout::Plain => (1, cols as isize),
         Layout::Transposed => (rows as isize, 1),
@@ -1079,4 +1096,42 @@ pub fn adamw(
                 w[i] -= lr * (update + decay * w[i]);
             }
         });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+
+    #[test]
+    fn matrix_products_agree_in_every_layout_and_ragged_size() {
+        let mut rng = Rng::new(4);
+        let mut noise = |n: usize| (0..n).map(|_| rng.unit() as f32 - 0.5).collect::<Vec<_>>();
+        for (m, n, k) in [(1, 1, 1), (6, 16, 8), (7, 17, 9), (150, 8, 400), (75, 100, 800), (5, 64, 1000)] {
+            let (a, b, start) = (noise(m * k), noise(k * n), noise(m * n));
+            for (la, lb, add) in [
+                (Layout::Plain, Layout::Plain, false),
+                (Layout::Plain, Layout::Transposed, true),
+                (Layout::Transposed, Layout::Plain, true),
+                (Layout::Transposed, Layout::Transposed, false),
+            ] {
+                let (mut fast, mut portable) = (start.clone(), start.clone());
+                matmul(&mut fast, (m, n, k), (&a, la), (&b, lb), add);
+                matmul_portable(&mut portable, (m, n, k), (&a, la), (&b, lb), add);
+                for i in 0..m {
+                    for j in 0..n {
+                        let at = |x: &[f32], l, r: usize, c: usize, rows: usize, cols: usize| {
+                            f64::from(if l == Layout::Plain { x[r * cols + c] } else { x[c * rows + r] })
+                        };
+                        let mut sum = if add { f64::from(start[i * n + j]) } else { 0.0 };
+                        for p in 0..k {
+                            sum += at(&a, la, i, p, m, k) * at(&b, lb, p, j, k, n);
+                        }
+                        assert!((f64::from(fast[i * n + j]) - sum).abs() < 1e-4, "{m} {n} {k} {la:?} {lb:?}");
+                        assert!((f64::from(portable[i * n + j]) - sum).abs() < 1e-4);
+                    }
+                }
+            }
+        }
+    }
 }
