@@ -122,16 +122,16 @@ pub enum NoteSentence<'t> {
 impl<'t> NoteSentence<'t> {
     /// Reads a sentence of one of the two forms: `None` if it is not, or if topic or value is empty.
     ///
-    /// The topic ends at the first ` is ` or `は`. A value holds no line break; a full stop may stand inside it.
+    /// The topic ends at the first ` is ` or `は` (`は` inside `はは` or before `の` is passed over if another one follows).
+    /// A value holds no line break; a full stop may stand inside it.
     pub fn parse(sentence: &'t str) -> Option<Self> {
         let sentence = sentence.trim();
         if sentence.contains(char::is_control) {
             return None;
         }
         if let Some(rest) = sentence.strip_prefix("きみの") {
-            let (topic, value) = rest.strip_suffix('。')?.split_once('は')?;
-            let (topic, value) = (topic.trim(), value.trim());
-            return is_filled(topic, value).then_some(Self::Japanese { topic, value });
+            let (topic, value) = split_topic_ja(rest.strip_suffix('。')?)?;
+            return Some(Self::Japanese { topic, value });
         }
         let rest = sentence.strip_prefix("your ").or_else(|| sentence.strip_prefix("Your "))?;
         let (topic, value) = rest.strip_suffix('.')?.split_once(" is ")?;
@@ -184,6 +184,15 @@ impl<'t> NoteSentence<'t> {
             }
         }
     }
+}
+
+/// `{topic}は{value}` at the likeliest `は`: the first one with something on both sides, better if no `の` follows.
+fn split_topic_ja(text: &str) -> Option<(&str, &str)> {
+    let cuts =
+        text.match_indices('は').map(|(at, wa)| (text[..at].trim(), text[at + wa.len()..].trim()));
+    let filled = |cut: &(&str, &str)| is_filled(cut.0, cut.1);
+    let mut good = cuts.clone().filter(filled).filter(|cut| !cut.1.starts_with('の'));
+    good.next().or_else(|| cuts.clone().find(filled))
 }
 
 fn is_filled(topic: &str, value: &str) -> bool {
@@ -242,6 +251,9 @@ mod tests {
         check("your name is Mia.", Some(("name", "Mia")));
         check(" your dog's name is Dr. Bo.", Some(("dog's name", "Dr. Bo")));
         check("きみの名前はミアだ。", Some(("名前", "ミアだ")));
+        check("きみの名前ははなこ。", Some(("名前", "はなこ")));
+        check("きみの名前はのぞみ。", Some(("名前", "のぞみ")));
+        check("きみのははのなまえはゆみ。", Some(("ははのなまえ", "ゆみ")));
         check("your name is .", None);
         check("your name is Mia", None);
         check("name is Mia.", None);

@@ -389,7 +389,7 @@ fn format_error(path: &Path, reason: String) -> LoadError {
 
 fn check_size(vocab_size: usize) -> Result<(), String> {
     let least = (special::N_SPECIAL + 256).next_multiple_of(VOCAB_STEP);
-    if vocab_size % VOCAB_STEP == 0 && (least..=MAX_VOCAB).contains(&vocab_size) {
+    if vocab_size.is_multiple_of(VOCAB_STEP) && (least..=MAX_VOCAB).contains(&vocab_size) {
         return Ok(());
     }
     Err(format!(
