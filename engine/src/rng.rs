@@ -62,7 +62,11 @@ mod tests {
 
     #[test]
     fn numbers_are_fixed_by_the_seed_and_well_spread() {
-        assert_eq!(Rng::new(0).next_u64(), 0xE220_A839_7B1D_CDAF, "the published first number of seed 0");
+        assert_eq!(
+            Rng::new(0).next_u64(),
+            0xE220_A839_7B1D_CDAF,
+            "the published first number of seed 0"
+        );
         let mut rng = Rng::keyed(7, &[1, 2]);
         let mean = (0..10_000).map(|_| rng.unit()).sum::<f64>() / 1e4;
         assert!((mean - 0.5).abs() < 0.02);

@@ -4,7 +4,9 @@
 //! the FMA peak. Sums run over `k` in fixed blocks, so the result does not depend on the number of threads.
 #![allow(unsafe_code, reason = "intrinsics; every function states what it needs")]
 
-use std::arch::x86_64::{__m256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps};
+use std::arch::x86_64::{
+    __m256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+};
 
 use rayon::prelude::*;
 
@@ -79,10 +81,12 @@ pub(super) unsafe fn matmul(
     for k_start in (0..k).step_by(KC) {
         let depth = KC.min(k - k_start);
         let panel_len = NR * depth;
-        packed_b[..n_panels * panel_len].par_chunks_mut(panel_len).enumerate().for_each(|(p, out)| {
-            let lines = (p * NR, NR.min(n - p * NR), b.col_stride);
-            pack_panel::<NR>(out, b.data, lines, (k_start, depth, b.row_stride));
-        });
+        packed_b[..n_panels * panel_len].par_chunks_mut(panel_len).enumerate().for_each(
+            |(p, out)| {
+                let lines = (p * NR, NR.min(n - p * NR), b.col_stride);
+                pack_panel::<NR>(out, b.data, lines, (k_start, depth, b.row_stride));
+            },
+        );
         let packed_b = &packed_b[..n_panels * panel_len];
         let add = add || k_start > 0;
         dst.par_chunks_mut(MC * n).enumerate().for_each(|(block, dst)| {
@@ -96,7 +100,9 @@ pub(super) unsafe fn matmul(
             }
             for (j, b_panel) in packed_b.chunks_exact(panel_len).enumerate() {
                 let cols = NR.min(n - j * NR);
-                for (i, a_panel) in packed_a[..m_panels * MR * depth].chunks_exact(MR * depth).enumerate() {
+                for (i, a_panel) in
+                    packed_a[..m_panels * MR * depth].chunks_exact(MR * depth).enumerate()
+                {
                     let rows = MR.min(rows - i * MR);
                     let at = i * MR * n + j * NR;
                     // SAFETY: the caller promises AVX2 and FMA; both panels hold `depth` steps; the tile's
@@ -113,11 +119,21 @@ pub(super) unsafe fn matmul(
 /// # Safety
 /// AVX2 and FMA; `a.len() == 6 · depth`, `b.len() == 16 · depth`; `dst` reaches `(rows − 1) · stride + cols`.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile(a: &[f32], b: &[f32], dst: &mut [f32], stride: usize, rows: usize, cols: usize, add: bool) {
+unsafe fn tile(
+    a: &[f32],
+    b: &[f32],
+    dst: &mut [f32],
+    stride: usize,
+    rows: usize,
+    cols: usize,
+    add: bool,
+) {
     // Twelve named sums: an array here would live in memory instead of in registers.
     let zero = _mm256_setzero_ps();
-    let (mut c00, mut c01, mut c10, mut c11, mut c20, mut c21) = (zero, zero, zero, zero, zero, zero);
-    let (mut c30, mut c31, mut c40, mut c41, mut c50, mut c51) = (zero, zero, zero, zero, zero, zero);
+    let (mut c00, mut c01, mut c10, mut c11, mut c20, mut c21) =
+        (zero, zero, zero, zero, zero, zero);
+    let (mut c30, mut c31, mut c40, mut c41, mut c50, mut c51) =
+        (zero, zero, zero, zero, zero, zero);
     for (a, b) in a.as_chunks::<MR>().0.iter().zip(b.as_chunks::<NR>().0) {
         // SAFETY: `b` is sixteen floats.
         let (b0, b1) = unsafe { (_mm256_loadu_ps(b.as_ptr()), _mm256_loadu_ps(b.as_ptr().add(8))) };

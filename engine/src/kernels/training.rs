@@ -140,7 +140,9 @@ pub fn matmul(
     #[cfg(target_arch = "x86_64")]
     if has_fma() && !std::arch::is_x86_feature_detected!("avx512f") {
         // SAFETY: AVX2 and FMA were detected; where AVX-512 is, the other product is the faster one.
-        return unsafe { super::matmul_avx2::matmul(dst, (m, n, k), (a, a_layout), (b, b_layout), add) };
+        return unsafe {
+            super::matmul_avx2::matmul(dst, (m, n, k), (a, a_layout), (b, b_layout), add)
+        };
     }
     matmul_portable(dst, (m, n, k), (a, a_layout), (b, b_layout), add);
 }
@@ -464,7 +466,11 @@ fn row<const D: usize>(x: &[f32], t: usize) -> &[f32; D] {
 
 /// One token of [`scan_head`]: moves the state, returns `u = η (v − α k S)` and `o = q S`.
 #[inline(always)]
-fn step_head<const FMA: bool, const D: usize>(input: &HeadInput, t: usize, state: &mut [f32]) -> ([f32; D], [f32; D]) {
+fn step_head<const FMA: bool, const D: usize>(
+    input: &HeadInput,
+    t: usize,
+    state: &mut [f32],
+) -> ([f32; D], [f32; D]) {
     let (q, k, v) = (row::<D>(&input.q, t), row::<D>(&input.k, t), row::<D>(&input.v, t));
     let (eta, alpha) = (input.eta[t], input.alpha[t]);
     let (mut u, mut out) = ([0f32; D], [0f32; D]);
@@ -1107,7 +1113,9 @@ mod tests {
     fn matrix_products_agree_in_every_layout_and_ragged_size() {
         let mut rng = Rng::new(4);
         let mut noise = |n: usize| (0..n).map(|_| rng.unit() as f32 - 0.5).collect::<Vec<_>>();
-        for (m, n, k) in [(1, 1, 1), (6, 16, 8), (7, 17, 9), (150, 8, 400), (75, 100, 800), (5, 64, 1000)] {
+        for (m, n, k) in
+            [(1, 1, 1), (6, 16, 8), (7, 17, 9), (150, 8, 400), (75, 100, 800), (5, 64, 1000)]
+        {
             let (a, b, start) = (noise(m * k), noise(k * n), noise(m * n));
             for (la, lb, add) in [
                 (Layout::Plain, Layout::Plain, false),
@@ -1121,13 +1129,20 @@ mod tests {
                 for i in 0..m {
                     for j in 0..n {
                         let at = |x: &[f32], l, r: usize, c: usize, rows: usize, cols: usize| {
-                            f64::from(if l == Layout::Plain { x[r * cols + c] } else { x[c * rows + r] })
+                            f64::from(if l == Layout::Plain {
+                                x[r * cols + c]
+                            } else {
+                                x[c * rows + r]
+                            })
                         };
                         let mut sum = if add { f64::from(start[i * n + j]) } else { 0.0 };
                         for p in 0..k {
                             sum += at(&a, la, i, p, m, k) * at(&b, lb, p, j, k, n);
                         }
-                        assert!((f64::from(fast[i * n + j]) - sum).abs() < 1e-4, "{m} {n} {k} {la:?} {lb:?}");
+                        assert!(
+                            (f64::from(fast[i * n + j]) - sum).abs() < 1e-4,
+                            "{m} {n} {k} {la:?} {lb:?}"
+                        );
                         assert!((f64::from(portable[i * n + j]) - sum).abs() < 1e-4);
                     }
                 }

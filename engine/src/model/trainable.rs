@@ -9,7 +9,8 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use super::{HeadKind, ModelConfig, param_specs};
 use crate::{
     nn::{
-        PreActivation, Spelling, TttInput, TttShape, head_norm_gate, norm_quantize, ternary_matmul, ttt_scan,
+        PreActivation, Spelling, TttInput, TttShape, head_norm_gate, norm_quantize, ternary_matmul,
+        ttt_scan,
     },
     rng::Rng,
     tokenizer::special,
@@ -97,7 +98,9 @@ pub fn note_flags(ids: &[u32], mut open: bool) -> Vec<bool> {
         .map(|&id| {
             match id {
                 special::NOTE => open = true,
-                special::NOTE_END | special::USER | special::BOT | special::END | special::DOC => open = false,
+                special::NOTE_END | special::USER | special::BOT | special::END | special::DOC => {
+                    open = false
+                }
                 _ => {}
             }
             open
@@ -203,11 +206,21 @@ impl TrainableModel {
         let ids = Tensor::from_slice(ids, ids.len(), &self.device)?;
 
         let x = self.embedding(opts)?.index_select(&ids, 0)?.reshape((batch, tokens, c))?;
-        let mut x = norm_quantize(&x, self.param("embed_norm")?, PreActivation::None, false, opts.spelling)?;
+        let mut x = norm_quantize(
+            &x,
+            self.param("embed_norm")?,
+            PreActivation::None,
+            false,
+            opts.spelling,
+        )?;
         for i in 0..cfg.n_layers {
             let p = |name: &str| self.param(&format!("layers.{i}.{name}"));
-            let quant = |x: &Tensor, gain: &Tensor, pre| norm_quantize(x, gain, pre, opts.quantize, opts.spelling);
-            let linear = |x: &Tensor, w: &Tensor, parts| ternary_matmul(x, w, parts, opts.quantize, opts.spelling);
+            let quant = |x: &Tensor, gain: &Tensor, pre| {
+                norm_quantize(x, gain, pre, opts.quantize, opts.spelling)
+            };
+            let linear = |x: &Tensor, w: &Tensor, parts| {
+                ternary_matmul(x, w, parts, opts.quantize, opts.spelling)
+            };
 
             let hq = quant(&x, p("ttt.norm")?, PreActivation::None)?;
             let qkvg = linear(&hq, p("ttt.qkvg")?, 4)?;
@@ -223,12 +236,21 @@ impl TrainableModel {
             };
             let (o, fast, tail) = ttt_scan(&shape, &input, opts.spelling)?;
             (state.fast[i], state.tail[i]) = (fast, tail);
-            let y = head_norm_gate(&o, &qkvg.narrow(2, 3 * hd, hd)?, p("ttt.head_norm")?, opts.spelling)?;
+            let y = head_norm_gate(
+                &o,
+                &qkvg.narrow(2, 3 * hd, hd)?,
+                p("ttt.head_norm")?,
+                opts.spelling,
+            )?;
             let y = linear(&quant(&y, p("ttt.o_norm")?, PreActivation::None)?, p("ttt.o")?, 1)?;
             x = (x + y)?;
 
             let up = linear(&quant(&x, p("ffn.norm")?, PreActivation::None)?, p("ffn.up")?, 1)?;
-            let down = linear(&quant(&up, p("ffn.down_norm")?, PreActivation::SquaredRelu)?, p("ffn.down")?, 1)?;
+            let down = linear(
+                &quant(&up, p("ffn.down_norm")?, PreActivation::SquaredRelu)?,
+                p("ffn.down")?,
+                1,
+            )?;
             x = (x + down)?;
         }
         norm_quantize(&x, self.param("final_norm")?, PreActivation::None, false, opts.spelling)
@@ -254,7 +276,8 @@ impl TrainableModel {
 /// Starting values of one parameter.
 fn initial_values(cfg: &ModelConfig, name: &str, shape: &[usize], rng: &mut Rng) -> Vec<f32> {
     let n: usize = shape.iter().product();
-    let mut normal = |n: usize, std: f64| -> Vec<f32> { (0..n).map(|_| (rng.normal() * std) as f32).collect() };
+    let mut normal =
+        |n: usize, std: f64| -> Vec<f32> { (0..n).map(|_| (rng.normal() * std) as f32).collect() };
     let fan_in = shape.last().copied().unwrap_or(1) as f64;
     let leaf = name.split('.').skip(2).collect::<Vec<_>>().join(".");
     match leaf.as_str() {
@@ -307,7 +330,8 @@ mod tests {
     #[test]
     fn notes_open_and_close_and_turn_marks_close_too() {
         use special::{BOT, END, NOTE, NOTE_END, USER};
-        let flags = note_flags(&[USER, 99, BOT, NOTE, 99, 99, NOTE_END, 99, NOTE, 99, END, 99], false);
+        let flags =
+            note_flags(&[USER, 99, BOT, NOTE, 99, 99, NOTE_END, 99, NOTE, 99, END, 99], false);
         let want = [false, false, false, true, true, true, false, false, true, true, false, false];
         assert_eq!(flags, want);
         assert_eq!(note_flags(&[99, USER], true), [true, false]);
@@ -326,7 +350,8 @@ mod tests {
         let opts = plain_options(Spelling::Fused);
         model.forward(&ids, 64, &mut state, None, &opts).expect("forward");
         let lifelong = |s: &BatchState| {
-            let t = s.fast[1].narrow(1, cfg.n_session_heads(), cfg.n_lifelong_heads).expect("heads");
+            let t =
+                s.fast[1].narrow(1, cfg.n_session_heads(), cfg.n_lifelong_heads).expect("heads");
             t.abs().and_then(|t| t.sum_all()).and_then(|t| t.to_scalar::<f32>()).expect("sum")
         };
         assert_eq!(lifelong(&state), 0.0);
@@ -341,7 +366,8 @@ mod tests {
     fn both_spellings_read_the_same() {
         let cfg = ModelConfig::preset("nano").expect("nano");
         let model = TrainableModel::new(&cfg, 2, &Device::Cpu).expect("model");
-        let ids: Vec<u32> = (0..96).map(|i| if i % 31 == 3 { special::NOTE } else { 32 + i * 37 % 900 }).collect();
+        let ids: Vec<u32> =
+            (0..96).map(|i| if i % 31 == 3 { special::NOTE } else { 32 + i * 37 % 900 }).collect();
         // Without rounding, as a value on the border of two int8 steps may fall to either side.
         let run = |spelling| {
             let mut state = BatchState::zeros(&cfg, 2, &Device::Cpu).expect("state");

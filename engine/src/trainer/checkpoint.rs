@@ -7,7 +7,7 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use candle_core::{Device, Tensor};
@@ -82,7 +82,10 @@ pub fn save(trainer: &Trainer, cursors: serde_json::Value, path: &Path) -> Resul
         if let Some((m, v)) = trainer.adam.moments.get(name) {
             for (kind, data) in [("m", m), ("v", v)] {
                 let shape = vec![data.len()];
-                views.insert(format!("{kind}.{name}"), Floats { data: data.as_slice().into(), shape });
+                views.insert(
+                    format!("{kind}.{name}"),
+                    Floats { data: data.as_slice().into(), shape },
+                );
             }
         }
     }
@@ -114,48 +117,100 @@ pub fn save(trainer: &Trainer, cursors: serde_json::Value, path: &Path) -> Resul
     Ok(())
 }
 
+/// A checkpoint file whose header, version and shapes have been looked at.
+struct CheckpointFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    record: RunRecord,
+}
+
+impl CheckpointFile {
+    fn open(path: &Path) -> Result<Self, LoadError> {
+        let io = |source| LoadError::Io { path: path.to_owned(), source };
+        let bytes = std::fs::read(path).map_err(io)?;
+        let wrong = |reason: String| LoadError::Format { path: path.to_owned(), reason };
+        SafeTensors::deserialize(&bytes).map_err(|e| wrong(e.to_string()))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| wrong(e.to_string()))?;
+        let json = header.metadata().as_ref().and_then(|m| m.get("run"));
+        let json =
+            json.ok_or_else(|| wrong("not a training checkpoint: no record of the run".into()))?;
+        let record: RunRecord = serde_json::from_str(json).map_err(|e| wrong(e.to_string()))?;
+        if record.version != VERSION {
+            return Err(wrong(format!(
+                "checkpoint version {}, expected {VERSION}",
+                record.version
+            )));
+        }
+        record.config.validate().map_err(wrong)?;
+        if record.note_open.len() != record.batch {
+            return Err(wrong("the note flags do not fit the batch".into()));
+        }
+        Ok(Self { path: path.to_owned(), bytes, record })
+    }
+
+    /// Tensor `name` as exactly `len` numbers.
+    fn floats(&self, name: &str, len: usize) -> Result<Vec<f32>, LoadError> {
+        let wrong = |reason: String| LoadError::Format { path: self.path.clone(), reason };
+        let tensors = SafeTensors::deserialize(&self.bytes).map_err(|e| wrong(e.to_string()))?;
+        let view = tensors.tensor(name).map_err(|e| wrong(format!("{name}: {e}")))?;
+        if view.dtype() != Dtype::F32 || view.data().len() != len * 4 {
+            return Err(wrong(format!(
+                "{name}: expected {len} f32, found {} bytes",
+                view.data().len()
+            )));
+        }
+        Ok(view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+    }
+
+    fn fill_weights(&self, trainer: &Trainer) -> Result<(), TrainError> {
+        for (name, var) in trainer.model.params() {
+            let data = self.floats(&format!("w.{name}"), var.elem_count())?;
+            var.set(&Tensor::from_vec(data, var.shape(), var.device())?)?;
+        }
+        Ok(())
+    }
+}
+
 /// Reads a checkpoint back into a [`Trainer`] and the data cursors.
 ///
 /// # Errors
 /// When the file is missing, cut short or of another version.
 pub fn load(path: &Path, device: &Device) -> Result<(Trainer, serde_json::Value), TrainError> {
-    let io = |source| LoadError::Io { path: path.to_owned(), source };
-    let bytes = std::fs::read(path).map_err(io)?;
-    let wrong = |reason: String| LoadError::Format { path: path.to_owned(), reason };
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| wrong(e.to_string()))?;
-    let json = header.metadata().as_ref().and_then(|m| m.get("run"));
-    let json = json.ok_or_else(|| wrong("not a training checkpoint: no record of the run".into()))?;
-    let record: RunRecord = serde_json::from_str(json).map_err(|e| wrong(e.to_string()))?;
-    if record.version != VERSION {
-        return Err(wrong(format!("checkpoint version {}, expected {VERSION}", record.version)).into());
-    }
-    record.config.validate().map_err(wrong)?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| wrong(e.to_string()))?;
-    let floats = |name: &str, len: usize| -> Result<Vec<f32>, LoadError> {
-        let view = tensors.tensor(name).map_err(|e| wrong(format!("{name}: {e}")))?;
-        if view.dtype() != Dtype::F32 || view.data().len() != len * 4 {
-            return Err(wrong(format!("{name}: expected {len} f32, found {} bytes", view.data().len())));
-        }
-        Ok(view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
-    };
+    let file = CheckpointFile::open(path)?;
+    let record = &file.record;
     let mut trainer = Trainer::new(&record.config, record.seed, record.batch, device)?;
-    for (name, var) in trainer.model.params() {
-        let n = var.elem_count();
-        var.set(&Tensor::from_vec(floats(&format!("w.{name}"), n)?, var.shape(), device)?)?;
-        let moments = (floats(&format!("m.{name}"), n)?, floats(&format!("v.{name}"), n)?);
-        trainer.adam.moments.insert(name.clone(), moments);
+    file.fill_weights(&trainer)?;
+    for (name, (m, v)) in &mut trainer.adam.moments {
+        *m = file.floats(&format!("m.{name}"), m.len())?;
+        *v = file.floats(&format!("v.{name}"), v.len())?;
     }
     let mut state = BatchState::zeros(&record.config, record.batch, device)?;
     for (i, (fast, tail)) in state.fast.iter_mut().zip(&mut state.tail).enumerate() {
-        *fast = Tensor::from_vec(floats(&format!("fast.{i}"), fast.elem_count())?, fast.shape(), device)?;
-        *tail = Tensor::from_vec(floats(&format!("tail.{i}"), tail.elem_count())?, tail.shape(), device)?;
+        let f = file.floats(&format!("fast.{i}"), fast.elem_count())?;
+        *fast = Tensor::from_vec(f, fast.shape(), device)?;
+        let t = file.floats(&format!("tail.{i}"), tail.elem_count())?;
+        *tail = Tensor::from_vec(t, tail.shape(), device)?;
     }
-    if record.note_open.len() != record.batch {
-        return Err(wrong("the note flags do not fit the batch".into()).into());
-    }
-    state.note_open = record.note_open;
+    state.note_open.clone_from(&record.note_open);
     trainer.state = state;
     trainer.adam.step = record.adam_step;
     (trainer.step, trainer.tokens, trainer.seconds) = (record.step, record.tokens, record.seconds);
-    Ok((trainer, record.cursors))
+    let cursors = record.cursors.clone();
+    Ok((trainer, cursors))
+}
+
+/// A fresh run whose weights are those of another run's checkpoint: moments, data and counters start anew.
+///
+/// # Errors
+/// As [`load`].
+pub fn start_from(
+    path: &Path,
+    seed: u64,
+    batch: usize,
+    device: &Device,
+) -> Result<Trainer, TrainError> {
+    let file = CheckpointFile::open(path)?;
+    let trainer = Trainer::new(&file.record.config, seed, batch, device)?;
+    file.fill_weights(&trainer)?;
+    Ok(trainer)
 }

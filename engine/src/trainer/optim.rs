@@ -26,7 +26,12 @@ impl AdamW {
     ///
     /// # Errors
     /// If a parameter has no gradient or a tensor operation fails.
-    pub fn update(&mut self, params: &BTreeMap<String, Var>, grads: &GradStore, lr: f64) -> Result<f64> {
+    pub fn update(
+        &mut self,
+        params: &BTreeMap<String, Var>,
+        grads: &GradStore,
+        lr: f64,
+    ) -> Result<f64> {
         let mut all = Vec::with_capacity(params.len());
         let mut square = 0f64;
         for (name, var) in params {
@@ -43,7 +48,9 @@ impl AdamW {
         self.step += 1;
         let clip = if norm > 1.0 { 1.0 / norm } else { 1.0 } as f32;
         for ((name, var), grad) in params.iter().zip(&all) {
-            let Some((m, v)) = self.moments.get_mut(name) else { candle_core::bail!("no moments for {name}") };
+            let Some((m, v)) = self.moments.get_mut(name) else {
+                candle_core::bail!("no moments for {name}")
+            };
             let mut w = var.flatten_all()?.to_vec1::<f32>()?;
             fused::adamw(&mut w, m, v, grad, clip, lr as f32, weight_decay(name), self.step);
             var.set(&Tensor::from_vec(w, var.shape(), var.device())?)?;
@@ -55,7 +62,13 @@ impl AdamW {
 /// Decay per group: 0.05 for ternary matrices, 0.005 for the embedding, 0 elsewhere (MEMORY.md §3).
 fn weight_decay(name: &str) -> f32 {
     let ternary = ["ttt.qkvg", "ttt.o", "ffn.up", "ffn.down"].iter().any(|s| name.ends_with(s));
-    if ternary { 0.05 } else if name == "embed" { 0.005 } else { 0.0 }
+    if ternary {
+        0.05
+    } else if name == "embed" {
+        0.005
+    } else {
+        0.0
+    }
 }
 
 /// Peak learning rate of a width: 4e-3 at 192, falling with 1/width.

@@ -77,9 +77,13 @@ fn one_layer_learns_to_recall_four_pairs() {
         let (ids, targets) = batch(&mut rng, rows);
         let mut state = BatchState::zeros(&cfg, rows, &device).expect("state");
         let h = model.forward(&ids, LEN, &mut state, None, &opts).expect("forward");
-        let h = h.reshape((rows * LEN, cfg.d_model)).and_then(|h| h.index_select(&last, 0)).expect("last");
+        let h = h
+            .reshape((rows * LEN, cfg.d_model))
+            .and_then(|h| h.index_select(&last, 0))
+            .expect("last");
         let embed = model.output_weights().expect("embedding");
-        let loss = weighted_cross_entropy(&h, embed, &targets, &vec![1.0; rows], opts.spelling).expect("loss");
+        let loss = weighted_cross_entropy(&h, embed, &targets, &vec![1.0; rows], opts.spelling)
+            .expect("loss");
         let grads = loss.backward().expect("backward");
         let lr = super::optim::lr_at(1e-2, step, step as f64 / steps as f64);
         adam.update(model.params(), &grads, lr).expect("update");
@@ -89,8 +93,15 @@ fn one_layer_learns_to_recall_four_pairs() {
         let (ids, targets) = batch(&mut rng, rows);
         let mut state = BatchState::zeros(&cfg, rows, &device).expect("state");
         let h = model.forward(&ids, LEN, &mut state, None, &opts).expect("forward");
-        let h = h.reshape((rows * LEN, cfg.d_model)).and_then(|h| h.index_select(&last, 0)).expect("last");
-        let best = model.logits(&h, &opts).and_then(|l| l.argmax(1)).and_then(|a| a.to_vec1::<u32>()).expect("argmax");
+        let h = h
+            .reshape((rows * LEN, cfg.d_model))
+            .and_then(|h| h.index_select(&last, 0))
+            .expect("last");
+        let best = model
+            .logits(&h, &opts)
+            .and_then(|l| l.argmax(1))
+            .and_then(|a| a.to_vec1::<u32>())
+            .expect("argmax");
         right += best.iter().zip(&targets).filter(|(a, b)| a == b).count();
         n += rows;
     }

@@ -35,15 +35,22 @@ pub struct TrainingSpeed {
 ///
 /// # Errors
 /// If a tensor operation fails.
-pub fn measure(preset: &str, batch: usize, tokens: usize, steps: usize) -> Result<TrainingSpeed, TrainError> {
-    let cfg = ModelConfig::preset(preset).ok_or_else(|| TrainError::Options(format!("no preset {preset}")))?;
+pub fn measure(
+    preset: &str,
+    batch: usize,
+    tokens: usize,
+    steps: usize,
+) -> Result<TrainingSpeed, TrainError> {
+    let cfg = ModelConfig::preset(preset)
+        .ok_or_else(|| TrainError::Options(format!("no preset {preset}")))?;
     let mut best = [0f64; 2];
     for (which, spelling) in [Spelling::Fused, Spelling::Plain].into_iter().enumerate() {
         let model = TrainableModel::new(&cfg, 1, &Device::Cpu)?;
         let mut adam = AdamW::new(model.params());
         let mut rng = Rng::new(2);
         for _ in 0..steps {
-            let ids: Vec<u32> = (0..batch * tokens).map(|_| 32 + rng.below(cfg.vocab_size - 32) as u32).collect();
+            let ids: Vec<u32> =
+                (0..batch * tokens).map(|_| 32 + rng.below(cfg.vocab_size - 32) as u32).collect();
             let start = Instant::now();
             let mut state = BatchState::zeros(&cfg, batch, &Device::Cpu)?;
             let opts = ForwardOptions { quantize: true, int8_embedding: false, spelling };
@@ -53,7 +60,13 @@ pub fn measure(preset: &str, batch: usize, tokens: usize, steps: usize) -> Resul
             let n = positions.len();
             let at = Tensor::from_vec(positions, n, &Device::Cpu)?;
             let h = h.reshape((batch * tokens, cfg.d_model))?.index_select(&at, 0)?;
-            let loss = weighted_cross_entropy(&h, model.output_weights()?, &targets, &vec![1.0; n], spelling)?;
+            let loss = weighted_cross_entropy(
+                &h,
+                model.output_weights()?,
+                &targets,
+                &vec![1.0; n],
+                spelling,
+            )?;
             adam.update(model.params(), &loss.backward()?, 1e-3)?;
             best[which] = best[which].max((batch * tokens) as f64 / start.elapsed().as_secs_f64());
         }

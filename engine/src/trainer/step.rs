@@ -83,8 +83,19 @@ struct Batch {
 }
 
 impl Batch {
-    fn gather(source: &mut dyn SegmentSource, rows: std::ops::Range<usize>, len: usize, stage: Stage) -> Self {
-        let mut batch = Self { ids: vec![], positions: vec![], targets: vec![], weights: vec![], fresh: vec![] };
+    fn gather(
+        source: &mut dyn SegmentSource,
+        rows: std::ops::Range<usize>,
+        len: usize,
+        stage: Stage,
+    ) -> Self {
+        let mut batch = Self {
+            ids: vec![],
+            positions: vec![],
+            targets: vec![],
+            weights: vec![],
+            fresh: vec![],
+        };
         for (b, row) in rows.enumerate() {
             let segment = source.next_segment(row, len, stage);
             batch.ids.extend_from_slice(&segment.tokens[..len]);
@@ -106,7 +117,12 @@ impl Trainer {
     ///
     /// # Errors
     /// If the device has no room.
-    pub fn new(cfg: &ModelConfig, seed: u64, batch: usize, device: &Device) -> Result<Self, TrainError> {
+    pub fn new(
+        cfg: &ModelConfig,
+        seed: u64,
+        batch: usize,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
         let model = TrainableModel::new(cfg, seed, device)?;
         let adam = AdamW::new(model.params());
         let state = BatchState::zeros(cfg, batch, device)?;
@@ -130,7 +146,13 @@ impl Trainer {
     ///
     /// # Errors
     /// If a tensor operation fails.
-    pub fn train_step(&mut self, source: &mut dyn SegmentSource, stage: Stage, progress: f64, peak: Option<f64>) -> Result<StepReport, TrainError> {
+    pub fn train_step(
+        &mut self,
+        source: &mut dyn SegmentSource,
+        stage: Stage,
+        progress: f64,
+        peak: Option<f64>,
+    ) -> Result<StepReport, TrainError> {
         let start = Instant::now();
         let len = Self::segment_len(stage);
         let batch = Batch::gather(source, 0..self.batch, len, stage);
@@ -155,9 +177,16 @@ impl Trainer {
         let (mut loss_value, mut grad_norm) = (0.0, 0.0);
         if !batch.positions.is_empty() {
             let c = self.model.config.d_model;
-            let at = Tensor::from_slice(&batch.positions, batch.positions.len(), self.model.device())?;
+            let at =
+                Tensor::from_slice(&batch.positions, batch.positions.len(), self.model.device())?;
             let h = hidden.reshape((self.batch * len, c))?.index_select(&at, 0)?;
-            let loss = weighted_cross_entropy(&h, self.model.output_weights()?, &batch.targets, &batch.weights, opts.spelling)?;
+            let loss = weighted_cross_entropy(
+                &h,
+                self.model.output_weights()?,
+                &batch.targets,
+                &batch.weights,
+                opts.spelling,
+            )?;
             let grads = loss.backward()?;
             grad_norm = self.adam.update(self.model.params(), &grads, lr)?;
             loss_value = f64::from(loss.to_scalar::<f32>()?);
@@ -189,18 +218,29 @@ impl Trainer {
     ///
     /// # Errors
     /// If a tensor operation fails.
-    pub fn accuracy(&self, source: &mut dyn SegmentSource, rows: usize, n_segments: usize, min_weight: f32) -> Result<(usize, usize), TrainError> {
+    pub fn accuracy(
+        &self,
+        source: &mut dyn SegmentSource,
+        rows: usize,
+        n_segments: usize,
+        min_weight: f32,
+    ) -> Result<(usize, usize), TrainError> {
         let cfg = &self.model.config;
         let (stage, len) = (Stage::Lives, Self::segment_len(Stage::Lives));
         let mut state = BatchState::zeros(cfg, rows, self.model.device())?;
         let (mut right, mut n) = (0, 0);
         for _ in 0..n_segments {
             let batch = Batch::gather(source, 0..rows, len, stage);
-            let forget: Vec<Forget> = batch.fresh.iter().map(|f| if *f { Forget::Everything } else { Forget::Nothing }).collect();
+            let forget: Vec<Forget> = batch
+                .fresh
+                .iter()
+                .map(|f| if *f { Forget::Everything } else { Forget::Nothing })
+                .collect();
             state.forget(cfg, &forget)?;
             let opts = self.options();
             let hidden = self.model.forward(&batch.ids, len, &mut state, None, &opts)?.detach();
-            let picked: Vec<usize> = (0..batch.weights.len()).filter(|i| batch.weights[*i] >= min_weight).collect();
+            let picked: Vec<usize> =
+                (0..batch.weights.len()).filter(|i| batch.weights[*i] >= min_weight).collect();
             if picked.is_empty() {
                 continue;
             }
@@ -227,9 +267,19 @@ impl Trainer {
                 let at = piece * 256..((piece + 1) * 256).min(doc.len() - 1);
                 let targets = &doc[at.start + 1..at.end + 1];
                 let opts = self.options();
-                let h = self.model.forward(&doc[at], targets.len(), &mut state, None, &opts)?.detach().squeeze(0)?;
+                let h = self
+                    .model
+                    .forward(&doc[at], targets.len(), &mut state, None, &opts)?
+                    .detach()
+                    .squeeze(0)?;
                 let weights = vec![1f32; targets.len()];
-                let loss = weighted_cross_entropy(&h, &self.model.output_weights()?.detach(), targets, &weights, Spelling::Plain)?;
+                let loss = weighted_cross_entropy(
+                    &h,
+                    &self.model.output_weights()?.detach(),
+                    targets,
+                    &weights,
+                    Spelling::Plain,
+                )?;
                 nats += f64::from(loss.to_scalar::<f32>()?) * targets.len() as f64;
                 n += targets.len();
             }
@@ -262,18 +312,27 @@ mod tests {
             serde_json::json!(self.at)
         }
         fn seek(&mut self, cursors: &serde_json::Value) -> Result<(), TrainError> {
-            self.at = serde_json::from_value(cursors.clone()).map_err(|e| TrainError::Data(e.to_string()))?;
+            self.at = serde_json::from_value(cursors.clone())
+                .map_err(|e| TrainError::Data(e.to_string()))?;
             Ok(())
         }
     }
 
     fn weights(t: &Trainer) -> Vec<Vec<f32>> {
-        t.model.params().values().map(|v| v.flatten_all().and_then(|v| v.to_vec1()).expect("weights")).collect()
+        t.model
+            .params()
+            .values()
+            .map(|v| v.flatten_all().and_then(|v| v.to_vec1()).expect("weights"))
+            .collect()
     }
 
     #[test]
     fn an_interrupted_run_equals_an_uninterrupted_one_bit_for_bit() {
-        let cfg = ModelConfig { n_layers: 2, vocab_size: 128, ..ModelConfig::preset("nano").expect("nano") };
+        let cfg = ModelConfig {
+            n_layers: 2,
+            vocab_size: 128,
+            ..ModelConfig::preset("nano").expect("nano")
+        };
         let dir = tempfile::tempdir().expect("folder");
         let file = dir.path().join("checkpoint.safetensors");
         let run = |trainer: &mut Trainer, source: &mut Counting, until: u64| {
@@ -294,7 +353,8 @@ mod tests {
         let mut losses = run(&mut first, &mut source, 3);
         super::super::checkpoint::save(&first, source.cursors(), &file).expect("save");
         run(&mut first, &mut source, 4); // work that a kill throws away
-        let (mut second, cursors) = super::super::checkpoint::load(&file, &Device::Cpu).expect("load");
+        let (mut second, cursors) =
+            super::super::checkpoint::load(&file, &Device::Cpu).expect("load");
         let mut source = Counting { at: vec![] };
         source.seek(&cursors).expect("seek");
         losses.extend(run(&mut second, &mut source, 6));
@@ -305,7 +365,11 @@ mod tests {
 
     #[test]
     fn a_cut_checkpoint_is_refused_with_its_name() {
-        let cfg = ModelConfig { n_layers: 1, vocab_size: 128, ..ModelConfig::preset("nano").expect("nano") };
+        let cfg = ModelConfig {
+            n_layers: 1,
+            vocab_size: 128,
+            ..ModelConfig::preset("nano").expect("nano")
+        };
         let dir = tempfile::tempdir().expect("folder");
         let file = dir.path().join("checkpoint.safetensors");
         let trainer = Trainer::new(&cfg, 5, 1, &Device::Cpu).expect("trainer");
@@ -313,7 +377,9 @@ mod tests {
         let bytes = std::fs::read(&file).expect("read");
         for len in [0, 7, 100, bytes.len() / 2, bytes.len() - 1] {
             std::fs::write(&file, &bytes[..len]).expect("write");
-            let error = super::super::checkpoint::load(&file, &Device::Cpu).expect_err("refused").to_string();
+            let error = super::super::checkpoint::load(&file, &Device::Cpu)
+                .expect_err("refused")
+                .to_string();
             assert!(error.contains("checkpoint.safetensors"), "{error}");
         }
     }
