@@ -81,7 +81,7 @@ pub fn write_life(
 
 impl Life<'_, '_> {
     fn write(&mut self, size: LifeSize) {
-        if self.me != words::default_name(self.lang) || self.chance(0.15) {
+        if size.n_facts > 0 && (self.me != words::default_name(self.lang) || self.chance(0.15)) {
             let topic = if self.lang == Lang::En { "companion's name" } else { "相棒の名前" };
             let sentence = self.note_sentence(topic, &self.me.clone());
             self.out.companion();
