@@ -7,89 +7,20 @@
 
 use rayon::prelude::*;
 
+pub use super::float::PreActivation;
+use super::float::{
+    dispatched, dot, exp_fast, gate_values, head_norm_gate_rows, l2_normalize_rows, madd, sigmoid, sigmoid_fast,
+    softplus, step_head,
+};
+#[cfg(target_arch = "x86_64")]
+use super::float::has_fma;
+
 use crate::model::{CONV_WIDTH, HEAD_NORM_EPS, NORM_EPS, QK_NORM_EPS, QUANT_EPS};
 
 /// Rows that one task works on; fixed, so that partial sums are added in the same order on every machine.
 const ROW_BLOCK: usize = 64;
 /// Tokens between two kept states in the backward pass of the scan.
 const STATE_STRIDE: usize = 16;
-
-#[cfg(target_arch = "x86_64")]
-fn has_fma() -> bool {
-    std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
-}
-
-/// Defines a function that runs `$body` with AVX2 + FMA where the processor has them, else as compiled for the baseline.
-/// Inside the body `FMA` is a constant: whether fused multiply-add is an instruction.
-macro_rules! dispatched {
-    ($(#[$meta:meta])* fn $name:ident $(<const $cg:ident: usize>)? ($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
-        $(#[$meta])*
-        fn $name $(<const $cg: usize>)? ($($arg: $ty),*) {
-            #[inline(always)]
-            fn generic<const FMA: bool $(, const $cg: usize)?>($($arg: $ty),*) $body
-
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx2,fma")]
-                fn fast $(<const $cg: usize>)? ($($arg: $ty),*) {
-                    generic::<true $(, $cg)?>($($arg),*)
-                }
-                if has_fma() {
-                    // SAFETY: the features that `fast` needs were detected on this processor.
-                    return unsafe { fast $(::<$cg>)? ($($arg),*) };
-                }
-            }
-            generic::<false $(, $cg)?>($($arg),*)
-        }
-    };
-}
-
-/// `a · b + c`, fused where `FMA`.
-#[inline(always)]
-fn madd<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FMA { a.mul_add(b, c) } else { a * b + c }
-}
-
-/// Dot product with sixteen running sums, so that it vectorises and its order of additions is fixed.
-#[inline(always)]
-fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f32 {
-    let mut acc = [[0f32; 8]; 2];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
-    for (x, y) in a.iter().zip(b) {
-        for (half, acc) in acc.iter_mut().enumerate() {
-            for l in 0..8 {
-                acc[l] = madd::<FMA>(x[half * 8 + l], y[half * 8 + l], acc[l]);
-            }
-        }
-    }
-    let [mut low, high] = acc;
-    for l in 0..8 {
-        low[l] += high[l];
-    }
-    for width in [4, 2, 1] {
-        for l in 0..width {
-            low[l] += low[l + width];
-        }
-    }
-    for (x, y) in a_rest.iter().zip(b_rest) {
-        low[0] = madd::<FMA>(*x, *y, low[0]);
-    }
-    low[0]
-}
-
-/// `1 / (1 + e^-x)`.
-#[inline(always)]
-pub(crate) fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
-}
-
-/// [`sigmoid`] by [`exp_fast`]: absolute error below 1e-6, vectorises.
-#[inline(always)]
-fn sigmoid_fast<const FMA: bool>(x: f32) -> f32 {
-    let e = exp_fast::<FMA>(-x.abs());
-    let s = 1.0 / (1.0 + e);
-    if x >= 0.0 { s } else { e * s }
-}
 
 /// Taps `[D, 4]` as `[4, D]`.
 fn transposed_taps(conv: &[f32]) -> Vec<f32> {
@@ -106,12 +37,6 @@ fn conv_input<'a>(z: &'a [f32], tail: &'a [f32], stride: usize, at: usize, d: us
     } else {
         &z[(at - keep) * stride..(at - keep) * stride + d]
     }
-}
-
-/// `ln(1 + e^x)` without overflow.
-#[inline(always)]
-pub(crate) fn softplus(x: f32) -> f32 {
-    if x > 20.0 { x } else { x.exp().ln_1p() }
 }
 
 /// Layout of a matrix operand of [`matmul`].
@@ -190,15 +115,6 @@ pub fn matmul_portable(
             parallelism,
         );
     }
-}
-
-/// What [`norm_quantize`] does to its input before the normalisation.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PreActivation {
-    /// Nothing.
-    None,
-    /// `relu(x)²`.
-    SquaredRelu,
 }
 
 dispatched! {
@@ -387,14 +303,6 @@ struct HeadInput {
     closed: Vec<bool>,
 }
 
-/// Step sizes and decays of head `h` from its gate outputs `e`, `a`.
-fn gate_values(shape: &ScanShape<'_>, h: usize, e: f32, a: f32) -> (f32, f32) {
-    match shape.session_tau_max.get(h) {
-        Some(tau) => (sigmoid(e), (-softplus(a) - 1.0 / tau).exp()),
-        None => ((1.2 * sigmoid(e) - 0.1).clamp(0.0, 1.0), 1.0),
-    }
-}
-
 /// `(∂η/∂e, ∂α/∂a)`; `upstream_eta` decides whether a clipped gate may come back (MEMORY.md §1.4).
 fn gate_slopes(shape: &ScanShape<'_>, h: usize, e: f32, a: f32, upstream_eta: f32) -> (f32, f32) {
     let s = sigmoid(e);
@@ -433,17 +341,6 @@ dispatched! {
 }
 
 dispatched! {
-    fn l2_normalize_rows(x: &mut [f32], d: usize) {
-        for row in x.chunks_exact_mut(d) {
-            let r = 1.0 / (dot::<FMA>(row, row) + QK_NORM_EPS).sqrt();
-            for v in row {
-                *v *= r;
-            }
-        }
-    }
-}
-
-dispatched! {
     /// Runs `S ← α S + kᵀ η (v − α k S)`, `o = q S` over `[T, D]` rows; writes `o`, and `S` before every stride of
     /// tokens into `kept` when it is not empty.
     fn scan_head<const D: usize>(input: &HeadInput, state: &mut [f32], o: &mut [f32], kept: &mut [f32]) {
@@ -452,55 +349,23 @@ dispatched! {
                 let at = t / STATE_STRIDE * D * D;
                 kept[at..at + D * D].copy_from_slice(state);
             }
-            let (_, out) = step_head::<FMA, D>(input, t, state);
+            let (_, out) = step_at::<FMA, D>(input, t, state);
             o[t * D..(t + 1) * D].copy_from_slice(&out);
         }
     }
+}
+
+/// [`step_head`] for token `t`.
+#[inline(always)]
+fn step_at<const FMA: bool, const D: usize>(input: &HeadInput, t: usize, state: &mut [f32]) -> ([f32; D], [f32; D]) {
+    let rows = (row::<D>(&input.q, t), row::<D>(&input.k, t), row::<D>(&input.v, t));
+    step_head::<FMA, D>(rows, (input.eta[t], input.alpha[t]), state)
 }
 
 /// Row `t` of `[T, D]`.
 #[inline(always)]
 fn row<const D: usize>(x: &[f32], t: usize) -> &[f32; D] {
     &x.as_chunks::<D>().0[t]
-}
-
-/// One token of [`scan_head`]: moves the state, returns `u = η (v − α k S)` and `o = q S`.
-#[inline(always)]
-fn step_head<const FMA: bool, const D: usize>(
-    input: &HeadInput,
-    t: usize,
-    state: &mut [f32],
-) -> ([f32; D], [f32; D]) {
-    let (q, k, v) = (row::<D>(&input.q, t), row::<D>(&input.k, t), row::<D>(&input.v, t));
-    let (eta, alpha) = (input.eta[t], input.alpha[t]);
-    let (mut u, mut out) = ([0f32; D], [0f32; D]);
-    let rows = state.as_chunks_mut::<D>().0;
-    if eta != 0.0 {
-        let mut read = [0f32; D];
-        for (s, k) in rows.iter().zip(k) {
-            for j in 0..D {
-                read[j] = madd::<FMA>(*k, s[j], read[j]);
-            }
-        }
-        for j in 0..D {
-            u[j] = eta * (v[j] - alpha * read[j]);
-        }
-    } else if alpha == 1.0 {
-        // A closed lifelong gate: nothing moves, not even by rounding.
-        for (s, q) in rows.iter().zip(q) {
-            for j in 0..D {
-                out[j] = madd::<FMA>(*q, s[j], out[j]);
-            }
-        }
-        return (u, out);
-    }
-    for ((s, k), q) in rows.iter_mut().zip(k).zip(q) {
-        for j in 0..D {
-            s[j] = madd::<FMA>(*k, u[j], alpha * s[j]);
-            out[j] = madd::<FMA>(*q, s[j], out[j]);
-        }
-    }
-    (u, out)
 }
 
 /// Gradients of one head, all `[T, D]` or `[T]`, zero at the start.
@@ -525,7 +390,7 @@ dispatched! {
             states[..D * D].copy_from_slice(&kept[block * D * D..(block + 1) * D * D]);
             for i in 0..n {
                 states.copy_within(i * D * D..(i + 1) * D * D, (i + 1) * D * D);
-                (us[i], _) = step_head::<FMA, D>(input, first + i, &mut states[(i + 1) * D * D..(i + 2) * D * D]);
+                (us[i], _) = step_at::<FMA, D>(input, first + i, &mut states[(i + 1) * D * D..(i + 2) * D * D]);
             }
             for i in (0..n).rev() {
                 let t = first + i;
@@ -661,7 +526,7 @@ fn head_input(
     let mut closed = Vec::with_capacity(tokens);
     for t in 0..tokens {
         let at = (b * tokens + t) * 2 * heads;
-        let (e, a) = gate_values(shape, h, input.gates[at + h], input.gates[at + heads + h]);
+        let (e, a) = gate_values(shape.session_tau_max.get(h).copied(), input.gates[at + h], input.gates[at + heads + h]);
         let mask = input.mask[(b * tokens + t) * heads + h];
         eta.push(e * mask);
         alpha.push(a);
@@ -886,18 +751,6 @@ dispatched! {
     }
 }
 
-dispatched! {
-    fn head_norm_gate_rows(o: &[f32], g: &[f32], gain: &[f32], out: &mut [f32]) {
-        let d = gain.len();
-        for ((o, g), out) in o.chunks_exact(d).zip(g.chunks_exact(d)).zip(out.chunks_exact_mut(d)) {
-            let r = 1.0 / (dot::<FMA>(o, o) / d as f32 + HEAD_NORM_EPS).sqrt();
-            for j in 0..d {
-                out[j] = o[j] * r * gain[j] * g[j] * sigmoid_fast::<FMA>(g[j]);
-            }
-        }
-    }
-}
-
 /// `RMSNorm_head(o) · gain ⊙ SiLU(g)`: `o`, `g`, result `[N, H·D]`, `gain [D]`.
 pub fn head_norm_gate(o: &[f32], g: &[f32], gain: &[f32]) -> Vec<f32> {
     let mut out = vec![0f32; o.len()];
@@ -993,21 +846,6 @@ dispatched! {
             row[target] -= weights[n];
         }
     }
-}
-
-/// `e^x` for `x ≤ 0` by range reduction and a degree-6 polynomial: relative error below 3e-7, vectorises.
-#[inline(always)]
-fn exp_fast<const FMA: bool>(x: f32) -> f32 {
-    let x = x.max(-87.0);
-    let n = (x * std::f32::consts::LOG2_E + 0.5).floor();
-    let r = madd::<FMA>(-n, 0.693_359_4, x);
-    let r = madd::<FMA>(n, 2.121_944_4e-4, r);
-    let mut p = 1.987_569_1e-4;
-    for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
-        p = madd::<FMA>(p, r, c);
-    }
-    let p = madd::<FMA>(p, r * r, r) + 1.0;
-    f32::from_bits((p.to_bits() as i32 + ((n as i32) << 23)) as u32)
 }
 
 /// Weighted cross-entropy against a tied output matrix, without keeping the logits.

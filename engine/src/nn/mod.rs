@@ -12,7 +12,7 @@ pub use bit_linear::{norm_quantize, ternarize, ternary_matmul};
 pub use loss::weighted_cross_entropy;
 pub use ttt_layer::{TttInput, TttShape, gated_delta_chunked, head_norm_gate, ttt_scan};
 
-pub use crate::kernels::training::PreActivation;
+pub use crate::kernels::PreActivation;
 
 use candle_core::{CpuStorage, Device, Result, Storage, Tensor};
 
