@@ -35,7 +35,6 @@ macro_rules! dispatched {
     };
 }
 
-
 pub(crate) use dispatched;
 
 /// `a · b + c`, fused where `FMA`.
@@ -85,7 +84,6 @@ pub(crate) fn sigmoid_fast<const FMA: bool>(x: f32) -> f32 {
     if x >= 0.0 { s } else { e * s }
 }
 
-
 /// `e^x` for `x ≤ 0` by range reduction and a degree-6 polynomial: relative error below 3e-7, vectorises.
 #[inline(always)]
 pub(crate) fn exp_fast<const FMA: bool>(x: f32) -> f32 {
@@ -100,7 +98,6 @@ pub(crate) fn exp_fast<const FMA: bool>(x: f32) -> f32 {
     let p = madd::<FMA>(p, r * r, r) + 1.0;
     f32::from_bits((p.to_bits() as i32 + ((n as i32) << 23)) as u32)
 }
-
 
 /// `ln(1 + e^x)` without overflow.
 #[inline(always)]
@@ -156,7 +153,6 @@ pub(crate) fn step_head<const FMA: bool, const D: usize>(
     }
     (u, out)
 }
-
 
 /// What [`norm_quantize_i8`] does to its input before the normalisation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -255,6 +251,38 @@ dispatched! {
     }
 }
 
+dispatched! {
+    /// `out[r] = scale[r] · Σ_c w[r, c] · x[c]`: int8 rows with a scale each times f32, the output head. `w [R, C]`, `x [C]`.
+    pub(crate) fn gemv_i8_f32(w: &[i8], scale: &[f32], x: &[f32], out: &mut [f32]) {
+        for ((row, scale), out) in w.chunks_exact(x.len()).zip(scale).zip(out) {
+            let mut acc = [0f32; 32];
+            let ((row, row_rest), (x, x_rest)) = (row.as_chunks::<32>(), x.as_chunks::<32>());
+            for (row, x) in row.iter().zip(x) {
+                for l in 0..32 {
+                    acc[l] = madd::<FMA>(f32::from(row[l]), x[l], acc[l]);
+                }
+            }
+            let mut sum: f32 = row_rest.iter().zip(x_rest).map(|(a, b)| f32::from(*a) * b).sum();
+            for width in [16, 8, 4, 2, 1] {
+                for l in 0..width {
+                    acc[l] += acc[l + width];
+                }
+            }
+            sum += acc[0];
+            *out = sum * scale;
+        }
+    }
+}
+
+dispatched! {
+    /// `out[r] = Σ_c w[r, c] · x[c] + bias[r]` in f32, for the few rows of the gate head.
+    pub(crate) fn gemv_f32(w: &[f32], x: &[f32], bias: &[f32], out: &mut [f32]) {
+        for ((row, bias), out) in w.chunks_exact(x.len()).zip(bias).zip(out) {
+            *out = dot::<FMA>(row, x) + bias;
+        }
+    }
+}
+
 /// One token of one head: `S ← α S + kᵀ η (v − α k S)`, `o = q S`.
 ///
 /// # Shapes
@@ -262,8 +290,18 @@ dispatched! {
 ///
 /// # Panics
 /// If a length disagrees.
-pub(crate) fn ttt_step((q, k, v): (&[f32], &[f32], &[f32]), (eta, alpha): (f32, f32), state: &mut [f32], o: &mut [f32]) {
-    assert!(q.len() == o.len() && k.len() == o.len() && v.len() == o.len() && state.len() == o.len() * o.len());
+pub(crate) fn ttt_step(
+    (q, k, v): (&[f32], &[f32], &[f32]),
+    (eta, alpha): (f32, f32),
+    state: &mut [f32],
+    o: &mut [f32],
+) {
+    assert!(
+        q.len() == o.len()
+            && k.len() == o.len()
+            && v.len() == o.len()
+            && state.len() == o.len() * o.len()
+    );
     match o.len() {
         16 => ttt_step_of::<16>(q, k, v, eta, alpha, state, o),
         32 => ttt_step_of::<32>(q, k, v, eta, alpha, state, o),
@@ -276,7 +314,12 @@ pub(crate) fn ttt_step((q, k, v): (&[f32], &[f32], &[f32]), (eta, alpha): (f32, 
 }
 
 /// [`ttt_step`] as the formula reads: the slow twin.
-pub(crate) fn ttt_step_scalar((q, k, v): (&[f32], &[f32], &[f32]), (eta, alpha): (f32, f32), state: &mut [f32], o: &mut [f32]) {
+pub(crate) fn ttt_step_scalar(
+    (q, k, v): (&[f32], &[f32], &[f32]),
+    (eta, alpha): (f32, f32),
+    state: &mut [f32],
+    o: &mut [f32],
+) {
     let d = o.len();
     for j in 0..d {
         let read: f32 = (0..d).map(|i| k[i] * state[i * d + j]).sum();
@@ -305,7 +348,9 @@ mod tests {
                 let (mut a, mut b) = (vec![0.0; d], vec![0.0; d]);
                 ttt_step((&q, &k, &v), (eta, alpha), &mut fast, &mut a);
                 ttt_step_scalar((&q, &k, &v), (eta, alpha), &mut slow, &mut b);
-                let diff = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+                let diff = |x: &[f32], y: &[f32]| {
+                    x.iter().zip(y).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max)
+                };
                 assert!(diff(&a, &b) < 1e-4 && diff(&fast, &slow) < 1e-4, "{d}");
             }
         }

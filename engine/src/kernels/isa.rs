@@ -32,7 +32,8 @@ impl Isa {
             Self::Scalar => true,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => {
-                std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+                std::arch::is_x86_feature_detected!("avx2")
+                    && std::arch::is_x86_feature_detected!("fma")
             }
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => {
@@ -49,16 +50,24 @@ impl Isa {
     pub fn active() -> Self {
         static ACTIVE: OnceLock<Isa> = OnceLock::new();
         *ACTIVE.get_or_init(|| {
-            let best = Self::ALL.into_iter().rev().find(|i| i.is_available()).unwrap_or(Self::Scalar);
+            let best =
+                Self::ALL.into_iter().rev().find(|i| i.is_available()).unwrap_or(Self::Scalar);
             let Ok(wanted) = std::env::var("COMPANION_ISA") else { return best };
             match Self::ALL.into_iter().find(|i| i.name() == wanted) {
                 Some(isa) if isa.is_available() => isa,
                 Some(isa) => {
-                    tracing::warn!("COMPANION_ISA={}: this processor does not have it; using {}", isa.name(), best.name());
+                    tracing::warn!(
+                        "COMPANION_ISA={}: this processor does not have it; using {}",
+                        isa.name(),
+                        best.name()
+                    );
                     best
                 }
                 None => {
-                    tracing::warn!("COMPANION_ISA={wanted}: not one of scalar, avx2, avx512vnni; using {}", best.name());
+                    tracing::warn!(
+                        "COMPANION_ISA={wanted}: not one of scalar, avx2, avx512vnni; using {}",
+                        best.name()
+                    );
                     best
                 }
             }

@@ -16,7 +16,14 @@ pub const BLOCK: usize = 128;
 pub fn pack(values: &[i8]) -> Vec<u8> {
     let (groups, rest) = values.as_chunks::<4>();
     assert!(rest.is_empty(), "packed rows have a multiple of four weights");
-    groups.iter().map(|g| g.iter().enumerate().fold(0u8, |b, (s, v)| b | ((v.clamp(&-1, &1) + 1) as u8) << (2 * s))).collect()
+    groups
+        .iter()
+        .map(|g| {
+            g.iter()
+                .enumerate()
+                .fold(0u8, |b, (s, v)| b | ((v.clamp(&-1, &1) + 1) as u8) << (2 * s))
+        })
+        .collect()
 }
 
 /// Inverse of [`pack`]; code 3, which no writer makes, reads as 2.

@@ -8,12 +8,12 @@
 use rayon::prelude::*;
 
 pub use super::float::PreActivation;
-use super::float::{
-    dispatched, dot, exp_fast, gate_values, head_norm_gate_rows, l2_normalize_rows, madd, sigmoid, sigmoid_fast,
-    softplus, step_head,
-};
 #[cfg(target_arch = "x86_64")]
 use super::float::has_fma;
+use super::float::{
+    dispatched, dot, exp_fast, gate_values, head_norm_gate_rows, l2_normalize_rows, madd, sigmoid,
+    sigmoid_fast, softplus, step_head,
+};
 
 use crate::model::{CONV_WIDTH, HEAD_NORM_EPS, NORM_EPS, QK_NORM_EPS, QUANT_EPS};
 
@@ -357,7 +357,11 @@ dispatched! {
 
 /// [`step_head`] for token `t`.
 #[inline(always)]
-fn step_at<const FMA: bool, const D: usize>(input: &HeadInput, t: usize, state: &mut [f32]) -> ([f32; D], [f32; D]) {
+fn step_at<const FMA: bool, const D: usize>(
+    input: &HeadInput,
+    t: usize,
+    state: &mut [f32],
+) -> ([f32; D], [f32; D]) {
     let rows = (row::<D>(&input.q, t), row::<D>(&input.k, t), row::<D>(&input.v, t));
     step_head::<FMA, D>(rows, (input.eta[t], input.alpha[t]), state)
 }
@@ -526,7 +530,11 @@ fn head_input(
     let mut closed = Vec::with_capacity(tokens);
     for t in 0..tokens {
         let at = (b * tokens + t) * 2 * heads;
-        let (e, a) = gate_values(shape.session_tau_max.get(h).copied(), input.gates[at + h], input.gates[at + heads + h]);
+        let (e, a) = gate_values(
+            shape.session_tau_max.get(h).copied(),
+            input.gates[at + h],
+            input.gates[at + heads + h],
+        );
         let mask = input.mask[(b * tokens + t) * heads + h];
         eta.push(e * mask);
         alpha.push(a);

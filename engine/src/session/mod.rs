@@ -10,6 +10,7 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use crate::{
     checkpoint::Brain,
+    model::packed::Scratch,
     sampler::{Choice, Sampler, SamplerOptions, SoftmaxSum},
     tokenizer::{
         TokenId,
@@ -87,6 +88,7 @@ pub struct Session {
     max_reply_tokens: usize,
     /// What may come after the last token fed; zeros before the first. `[V]`
     logits: Vec<f32>,
+    scratch: Scratch,
 }
 
 impl Session {
@@ -104,6 +106,7 @@ impl Session {
             sampler: Sampler::new(opts.sampler, opts.seed),
             max_reply_tokens: opts.max_reply_tokens.clamp(1, 4096),
             logits: vec![0.0; brain.config.vocab_size],
+            scratch: Scratch::default(),
             memory,
             brain,
         }
@@ -241,11 +244,8 @@ impl Session {
     /// The only place where tokens reach the model. `ids`: at least one, all below `V`.
     fn advance(&mut self, ids: &[TokenId]) {
         let brain = Arc::clone(&self.brain);
-        let mut x = Vec::new();
-        for &id in ids {
-            x = brain.model.forward_token(id, &mut self.memory.state);
-        }
-        brain.model.logits(&x, &mut self.logits);
+        let hidden = brain.model.forward(ids, &mut self.memory.state, &mut self.scratch);
+        brain.model.logits(&hidden, &mut self.scratch, &mut self.logits);
         self.memory.tokens_read += ids.len() as u64;
     }
 

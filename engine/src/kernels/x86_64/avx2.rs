@@ -52,11 +52,18 @@ fn rows<const R: usize>(w: &[u8], row_bytes: usize, x: &Activations) -> [i32; R]
         let mut sums = [_mm256_setzero_si256(); R];
         while block < end {
             let planes = &x.planes[block * BLOCK..(block + 1) * BLOCK];
-            let (x0, x1, x2, x3) = (load(planes), load(&planes[32..]), load(&planes[64..]), load(&planes[96..]));
+            let (x0, x1, x2, x3) =
+                (load(planes), load(&planes[32..]), load(&planes[64..]), load(&planes[96..]));
             for r in 0..R {
                 let bytes = load(&w[r * row_bytes + block * 32..]);
-                let a = _mm256_add_epi16(_mm256_maddubs_epi16(plane(bytes, 0), x0), _mm256_maddubs_epi16(plane(bytes, 1), x1));
-                let b = _mm256_add_epi16(_mm256_maddubs_epi16(plane(bytes, 2), x2), _mm256_maddubs_epi16(plane(bytes, 3), x3));
+                let a = _mm256_add_epi16(
+                    _mm256_maddubs_epi16(plane(bytes, 0), x0),
+                    _mm256_maddubs_epi16(plane(bytes, 1), x1),
+                );
+                let b = _mm256_add_epi16(
+                    _mm256_maddubs_epi16(plane(bytes, 2), x2),
+                    _mm256_maddubs_epi16(plane(bytes, 3), x3),
+                );
                 sums[r] = _mm256_add_epi16(sums[r], _mm256_add_epi16(a, b));
             }
             block += 1;
@@ -72,7 +79,8 @@ fn rows<const R: usize>(w: &[u8], row_bytes: usize, x: &Activations) -> [i32; R]
         let tail = &w[r * row_bytes + n_blocks * 32..(r + 1) * row_bytes];
         for (i, byte) in tail.iter().enumerate() {
             for s in 0..4 {
-                out[r] += i32::from(byte >> (2 * s) & 3) * i32::from(x.planes[n_blocks * BLOCK + s * tail.len() + i]);
+                out[r] += i32::from(byte >> (2 * s) & 3)
+                    * i32::from(x.planes[n_blocks * BLOCK + s * tail.len() + i]);
             }
         }
     }
@@ -102,9 +110,14 @@ pub(in super::super) fn gemv_i8(w: &[i8], x: &[i8], out: &mut [i32]) {
         let (b16, b_rest) = x.as_chunks::<16>();
         for (a, b) in a16.iter().zip(b16) {
             // SAFETY: both are sixteen bytes.
-            let (a, b) = unsafe { (_mm_loadu_si128(a.as_ptr().cast()), _mm_loadu_si128(b.as_ptr().cast())) };
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_cvtepi8_epi16(a), _mm256_cvtepi8_epi16(b)));
+            let (a, b) =
+                unsafe { (_mm_loadu_si128(a.as_ptr().cast()), _mm_loadu_si128(b.as_ptr().cast())) };
+            sum = _mm256_add_epi32(
+                sum,
+                _mm256_madd_epi16(_mm256_cvtepi8_epi16(a), _mm256_cvtepi8_epi16(b)),
+            );
         }
-        *out = sum_i32(sum) + a_rest.iter().zip(b_rest).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum::<i32>();
+        *out = sum_i32(sum)
+            + a_rest.iter().zip(b_rest).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum::<i32>();
     }
 }

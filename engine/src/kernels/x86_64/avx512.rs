@@ -32,7 +32,8 @@ fn row(w: &[u8], x: &Activations) -> i32 {
             acc[s] = _mm512_dpbusd_epi32(acc[s], codes[s], x);
         }
     }
-    let total = _mm512_add_epi32(_mm512_add_epi32(acc[0], acc[1]), _mm512_add_epi32(acc[2], acc[3]));
+    let total =
+        _mm512_add_epi32(_mm512_add_epi32(acc[0], acc[1]), _mm512_add_epi32(acc[2], acc[3]));
     let mut sum = _mm512_reduce_add_epi32(total);
     for (bytes, planes) in w[done..].chunks(BLOCK / 4).zip(x.planes[done * 4..].chunks(BLOCK)) {
         for (i, byte) in bytes.iter().enumerate() {
