@@ -1,0 +1,198 @@
+//! The input field: one to five lines, conversion-safe Enter, Send that turns into Stop, private talk.
+//!
+//! In: keyboard and clicks. Out: orders. The unsent text lives in [`Draft`] and survives closing the window.
+
+use std::time::Duration;
+
+use bevy::{ecs::system::SystemParam, prelude::*};
+use bevy_egui::egui::{
+    self, Align, CornerRadius, Event, Frame, Id, Key, Layout, Margin, Modifiers, RichText,
+    ScrollArea, Sense, Stroke, TextEdit, Ui, Vec2, WidgetInfo, WidgetType, vec2,
+};
+
+use crate::{
+    dialogue::{
+        StopReply, SubmitUtterance, TypingNoticed,
+        enter_rule::{EnterMeans, EnterRule, KeyNews},
+    },
+    i18n::Locale,
+    settings::{SendKey, Settings},
+    theme::{
+        LILAC_PALE, LINE, PAPER, PLUM_SOFT, ROSE, TEAL,
+        widgets::{caption, switch},
+    },
+};
+
+/// Longer texts are for `Read`; a turn of this many characters is read in a few seconds.
+const MAX_CHARS: usize = 4000;
+const MAX_ROWS: f32 = 5.0;
+
+/// What is typed and not sent yet.
+#[derive(Debug, Clone, Default, Resource)]
+pub struct Draft {
+    /// The words.
+    pub text: String,
+    /// Private talk: nothing of it is kept or learned.
+    pub private: bool,
+    enter: EnterRule,
+}
+
+/// Orders of the chat page.
+#[derive(SystemParam)]
+pub(super) struct Orders<'w> {
+    submit: MessageWriter<'w, SubmitUtterance>,
+    stop: MessageWriter<'w, StopReply>,
+    typing: MessageWriter<'w, TypingNoticed>,
+}
+
+impl Orders<'_> {
+    pub(super) fn say(&mut self, text: String, learn: bool) {
+        self.submit.write(SubmitUtterance { text, learn });
+    }
+}
+
+pub(super) fn show(
+    ui: &mut Ui,
+    locale: &Locale,
+    settings: &Settings,
+    draft: &mut Draft,
+    pending: bool,
+    now: Duration,
+    orders: &mut Orders,
+) {
+    let ground = if draft.private { LILAC_PALE } else { PAPER };
+    let frame = Frame::new().fill(ground).stroke(Stroke::new(1.0, LINE)).inner_margin(Margin {
+        left: 14,
+        right: 14,
+        top: 10,
+        bottom: 12,
+    });
+    let panel = egui::Panel::bottom("chat input").frame(frame).show_separator_line(false);
+    panel.show(ui, |ui| {
+        let field = Id::new("chat field");
+        if ui.memory(|m| m.focused().is_none()) {
+            ui.memory_mut(|m| m.request_focus(field));
+        }
+        let focused = ui.memory(|m| m.has_focus(field));
+        let send_pressed = focused && take_enter(ui, draft, settings.send_key, now);
+        if pending && ui.input(|i| i.key_pressed(Key::Escape)) {
+            orders.stop.write(StopReply);
+        }
+        let clicked = field_row(ui, locale, draft, field, pending, orders);
+        ui.add_space(2.0);
+        foot_row(ui, locale, settings, draft);
+        if clicked && pending {
+            orders.stop.write(StopReply);
+        } else if (clicked || send_pressed) && !draft.text.trim().is_empty() {
+            let text = std::mem::take(&mut draft.text);
+            orders.say(text, settings.learn && !draft.private);
+            ui.memory_mut(|m| m.request_focus(field));
+        }
+    });
+}
+
+/// Reads the keyboard before the field does; true when the line is to be sent.
+/// An Enter that sends or belongs to the input method never reaches the field.
+fn take_enter(ui: &Ui, draft: &mut Draft, key: SendKey, now: Duration) -> bool {
+    let ctrl_sends = key == SendKey::CtrlEnter;
+    let news: Vec<_> = ui.input(|i| i.events.iter().filter_map(key_news).collect());
+    let meanings = draft.enter.frame(now, &news, ctrl_sends);
+    let mut next = meanings.iter();
+    ui.input_mut(|i| {
+        i.events.retain_mut(|event| match event {
+            Event::Key { key: Key::Enter, pressed: true, modifiers, .. } => {
+                *modifiers = Modifiers::NONE;
+                next.next() == Some(&EnterMeans::NewLine)
+            }
+            Event::Text(text) => text != "\n" && text != "\r",
+            _ => true,
+        });
+    });
+    meanings.contains(&EnterMeans::Send)
+}
+
+fn key_news(event: &Event) -> Option<KeyNews> {
+    match event {
+        Event::Ime(egui::ImeEvent::Preedit { text, .. }) => Some(KeyNews::Preedit(text.clone())),
+        Event::Ime(egui::ImeEvent::Commit(text)) if !text.is_empty() => Some(KeyNews::Commit),
+        Event::Key { key: Key::Enter, pressed: true, modifiers, .. } => Some(KeyNews::Enter {
+            shift: modifiers.shift,
+            ctrl: modifiers.ctrl || modifiers.command,
+        }),
+        _ => None,
+    }
+}
+
+/// Field and button; true when the button was clicked.
+fn field_row(
+    ui: &mut Ui,
+    locale: &Locale,
+    draft: &mut Draft,
+    field: Id,
+    pending: bool,
+    orders: &mut Orders,
+) -> bool {
+    ui.with_layout(Layout::right_to_left(Align::Max), |ui| {
+        let ready = pending || !draft.text.trim().is_empty();
+        let clicked = send_button(ui, locale, pending, ready);
+        let row_height = ui.text_style_height(&egui::TextStyle::Body);
+        ScrollArea::vertical().max_height(row_height * MAX_ROWS + 18.0).show(ui, |ui| {
+            let hint = RichText::new(locale.text("chat-hint")).color(PLUM_SOFT);
+            let edit = TextEdit::multiline(&mut draft.text)
+                .id(field)
+                .hint_text(hint)
+                .desired_rows(1)
+                .desired_width(f32::INFINITY)
+                .char_limit(MAX_CHARS)
+                .margin(Margin::symmetric(12, 9));
+            let edited = ui.add(edit);
+            if edited.changed() {
+                orders.typing.write(TypingNoticed);
+            }
+        });
+        clicked
+    })
+    .inner
+}
+
+/// A round button: an arrow that sends, or a square that stops.
+fn send_button(ui: &mut Ui, locale: &Locale, stop: bool, ready: bool) -> bool {
+    let (rect, response) = ui.allocate_exact_size(Vec2::splat(38.0), Sense::click());
+    let name = locale.text(if stop { "chat-stop" } else { "chat-send" });
+    response.widget_info(|| WidgetInfo::labeled(WidgetType::Button, ready, &name));
+    let color = if stop { ROSE } else { TEAL };
+    let color = if ready { color } else { color.gamma_multiply(0.35) };
+    let grown = if response.hovered() && ready { 19.0 } else { 18.0 };
+    let center = rect.center();
+    ui.painter().circle_filled(center, grown, color);
+    if stop {
+        let square = egui::Rect::from_center_size(center, Vec2::splat(12.0));
+        ui.painter().rect_filled(square, CornerRadius::same(3), PAPER);
+    } else {
+        let stroke = Stroke::new(2.4, PAPER);
+        let tip = center - vec2(0.0, 7.5);
+        ui.painter().line_segment([tip, center + vec2(0.0, 7.5)], stroke);
+        ui.painter().line_segment([tip, tip + vec2(-6.0, 6.0)], stroke);
+        ui.painter().line_segment([tip, tip + vec2(6.0, 6.0)], stroke);
+    }
+    response.on_hover_text(name).clicked() && ready
+}
+
+fn foot_row(ui: &mut Ui, locale: &Locale, settings: &Settings, draft: &mut Draft) {
+    ui.horizontal(|ui| {
+        let name = locale.text("chat-private");
+        if settings.learn {
+            switch(ui, &mut draft.private, &name);
+            caption(ui, &name).on_hover_text(locale.text("chat-private-hint"));
+        } else {
+            caption(ui, &locale.text("chat-learning-off"));
+        }
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let keys = match settings.send_key {
+                SendKey::Enter => locale.text("chat-keys-enter"),
+                SendKey::CtrlEnter => locale.text("chat-keys-ctrl-enter"),
+            };
+            caption(ui, &keys);
+        });
+    });
+}
