@@ -11,13 +11,17 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// `text` as our fonts can draw it.
 pub fn drawable<'a>(ctx: &egui::Context, text: &'a str) -> Cow<'a, str> {
-    let font = super::font(14.0);
-    ctx.fonts_mut(|fonts| replace_missing(text, &mut |c| fonts.has_glyph(&font, c)))
+    ctx.fonts_mut(|fonts| {
+        // Not `has_glyph`: it says no for every character of the face that holds the replacement mark.
+        let mut font = fonts.fonts.font(&egui::FontFamily::Proportional);
+        let known = font.characters();
+        replace_missing(text, &mut |c| known.contains_key(&c))
+    })
 }
 
 /// `text` without characters for which `has` says no.
 pub fn replace_missing<'a>(text: &'a str, has: &mut dyn FnMut(char) -> bool) -> Cow<'a, str> {
-    if text.chars().all(|c| c == '\n' || (!is_joiner(c) && has(c))) {
+    if text.chars().all(|c| c == '\n' || (c != '\t' && !is_joiner(c) && has(c))) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
@@ -25,6 +29,7 @@ pub fn replace_missing<'a>(text: &'a str, has: &mut dyn FnMut(char) -> bool) -> 
         for c in grapheme.chars() {
             match c {
                 '\n' => out.push(c),
+                '\t' => out.push(' '),
                 c if is_joiner(c) => {}
                 c if has(c) => out.push(c),
                 c => out.extend(stand_in(c)),
@@ -39,7 +44,7 @@ pub fn replace_missing<'a>(text: &'a str, has: &mut dyn FnMut(char) -> bool) -> 
 
 fn stand_in(c: char) -> Option<char> {
     Some(match c {
-        '\t' | '\u{2002}'..='\u{200A}' | '\u{202F}' => ' ',
+        '\u{2002}'..='\u{200A}' | '\u{202F}' => ' ',
         '\u{2011}' | '\u{2012}' => '-',
         '―' | '⸺' => '—',
         '～' => '〜',

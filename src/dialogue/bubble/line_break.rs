@@ -39,7 +39,7 @@ pub fn break_lines(
         if line.is_none() && measure(&text[ink.clone()]) > max_width {
             let (whole, rest) = split_wide(text, ink, max_width, measure);
             lines.extend(whole);
-            width = measure(&text[rest.clone()]);
+            width = measure(&text[rest.start..chunk.end]);
             line = Some(rest.start..chunk.end);
         } else {
             width += chunk_width;
@@ -61,10 +61,7 @@ pub fn break_lines(
 
 /// How many bytes of a text that still grows can no longer move to another line: all but its last unbreakable piece.
 pub fn settled_len(text: &str) -> usize {
-    match chunks(text).pop() {
-        Some(last) if !text.ends_with(char::is_whitespace) => last.start,
-        _ => text.len(),
-    }
+    chunks(text).pop().map_or(0, |last| last.start)
 }
 
 /// Pieces between legal breaks, in order; they cover the text.
@@ -231,7 +228,7 @@ mod tests {
     #[test]
     fn a_growing_text_settles_up_to_its_last_piece() {
         for (text, settled) in
-            [("the qui", "the "), ("the ", "the "), ("今日は晴", "今日は"), ("", "")]
+            [("the qui", "the "), ("the ", ""), ("今日は晴", "今日は"), ("", "")]
         {
             assert_eq!(settled_len(text), settled.len(), "{text}");
         }

@@ -132,25 +132,30 @@ fn field_row(
     pending: bool,
     orders: &mut Orders,
 ) -> bool {
-    ui.with_layout(Layout::right_to_left(Align::Max), |ui| {
-        let ready = pending || !draft.text.trim().is_empty();
-        let clicked = send_button(ui, locale, pending, ready);
+    ui.horizontal_top(|ui| {
         let row_height = ui.text_style_height(&egui::TextStyle::Body);
-        ScrollArea::vertical().max_height(row_height * MAX_ROWS + 18.0).show(ui, |ui| {
-            let hint = RichText::new(locale.text("chat-hint")).color(PLUM_SOFT);
-            let edit = TextEdit::multiline(&mut draft.text)
-                .id(field)
-                .hint_text(hint)
-                .desired_rows(1)
-                .desired_width(f32::INFINITY)
-                .char_limit(MAX_CHARS)
-                .margin(Margin::symmetric(12, 9));
-            let edited = ui.add(edit);
-            if edited.changed() {
-                orders.typing.write(TypingNoticed);
-            }
+        let width = ui.available_width() - 38.0 - ui.spacing().item_spacing.x;
+        let tallest = row_height * MAX_ROWS + 18.0;
+        ui.allocate_ui(vec2(width, row_height + 18.0), |ui| {
+            ScrollArea::vertical().max_height(tallest).min_scrolled_height(tallest).show(
+                ui,
+                |ui| {
+                    let hint = RichText::new(locale.text("chat-hint")).color(PLUM_SOFT);
+                    let edit = TextEdit::multiline(&mut draft.text)
+                        .id(field)
+                        .hint_text(hint)
+                        .desired_rows(1)
+                        .desired_width(f32::INFINITY)
+                        .char_limit(MAX_CHARS)
+                        .margin(Margin::symmetric(12, 9));
+                    if ui.add(edit).changed() {
+                        orders.typing.write(TypingNoticed);
+                    }
+                },
+            );
         });
-        clicked
+        let ready = pending || !draft.text.trim().is_empty();
+        send_button(ui, locale, pending, ready)
     })
     .inner
 }
