@@ -3,7 +3,7 @@
 //! In: [`SlotList`]. Out: a request to the brain to switch; slots made and deleted through the list.
 
 use bevy::prelude::*;
-use bevy_egui::egui::{Align, Layout, RichText, TextEdit, Ui};
+use bevy_egui::egui::{Align, Layout, RichText, Ui};
 
 use crate::{
     brain::protocol::BrainRequest,
@@ -17,8 +17,8 @@ use crate::{
     theme::{
         PAPER, PLUM, TEAL_PALE, glyphs,
         widgets::{
-            caption, danger_button, link_button, plain_button, primary_button, tinted_card, title,
-            warning,
+            caption, danger_button, link_button, plain_button, primary_button, text_field,
+            tinted_card, title, warning,
         },
     },
 };
@@ -165,7 +165,7 @@ fn newcomer(ui: &mut Ui, locale: &Locale, name: &mut String, wish: &mut Option<W
     caption(ui, &locale.text("persona-new-hint"));
     ui.horizontal(|ui| {
         let field = (ui.available_width() - 120.0).max(80.0);
-        ui.add(TextEdit::singleline(name).desired_width(field).char_limit(24));
+        text_field(ui, name, field, 24);
         ui.add_enabled_ui(!name.trim().is_empty(), |ui| {
             if primary_button(ui, &locale.text("persona-create")).clicked() {
                 *wish = Some(Wish::Create(name.trim().to_owned()));

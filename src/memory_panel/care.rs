@@ -2,12 +2,12 @@
 //!
 //! In: clicks. Out: wishes.
 
-use bevy_egui::egui::{TextEdit, Ui};
+use bevy_egui::egui::Ui;
 
 use super::Wish;
 use crate::{
     i18n::Locale,
-    theme::widgets::{caption, danger_button, plain_button, title},
+    theme::widgets::{caption, danger_button, plain_button, text_field, title},
 };
 
 /// What stands in the fields.
@@ -74,7 +74,7 @@ fn reset(ui: &mut Ui, locale: &Locale, fields: &mut CareFields, wishes: &mut Vec
     }
     let word = locale.text("memory-reset-word");
     caption(ui, &locale.with("memory-reset-type", [("word", word.as_str().into())]));
-    ui.add(TextEdit::singleline(&mut fields.typed).desired_width(f32::INFINITY));
+    text_field(ui, &mut fields.typed, ui.available_width(), 40);
     ui.horizontal(|ui| {
         let confirmed = fields.typed.trim().eq_ignore_ascii_case(&word);
         ui.add_enabled_ui(confirmed, |ui| {
@@ -95,7 +95,7 @@ fn reset(ui: &mut Ui, locale: &Locale, fields: &mut CareFields, wishes: &mut Vec
 fn path_row(ui: &mut Ui, path: &mut String, label: &str) -> bool {
     ui.horizontal(|ui| {
         let field = ui.available_width() - 112.0;
-        ui.add(TextEdit::singleline(path).desired_width(field.max(80.0)));
+        text_field(ui, path, field.max(80.0), 1000);
         let mut pressed = false;
         ui.add_enabled_ui(!path.trim().is_empty(), |ui| {
             pressed = plain_button(ui, label).clicked()

@@ -2,16 +2,14 @@
 //!
 //! In: the answers. Out: wishes to ask again or to write a note.
 
-use bevy_egui::egui::{
-    Align, CornerRadius, Frame, Layout, Margin, RichText, TextEdit, Ui, UiBuilder,
-};
+use bevy_egui::egui::{Align, CornerRadius, Frame, Layout, Margin, RichText, Ui};
 
 use super::{MemoryPage, Recollection, Wish, correction::note_of};
 use crate::{
     i18n::Locale,
     theme::{
         CANVAS, PLUM, TEAL, glyphs,
-        widgets::{caption, link_button, meter, plain_button, primary_button, title},
+        widgets::{caption, link_button, meter, plain_button, primary_button, text_field, title},
     },
 };
 
@@ -61,9 +59,8 @@ fn row(
         ui.spacing_mut().item_spacing.y = 4.0;
         let answer = glyphs::drawable(ui.ctx(), &item.answer).into_owned();
         ui.label(RichText::new(answer).color(PLUM));
-        let builder = UiBuilder::new().layout(Layout::left_to_right(Align::Center));
-        ui.scope_builder(builder, |ui| {
-            ui.set_height(20.0);
+        ui.horizontal(|ui| {
+            ui.spacing_mut().interact_size.y = 20.0;
             ui.spacing_mut().button_padding.y = 0.0;
             meter(ui, item.confidence, 72.0, TEAL);
             caption(ui, &percent_text(item.confidence, locale));
@@ -91,7 +88,7 @@ fn correction(
         return;
     }
     caption(ui, &locale.text("memory-correct-hint"));
-    ui.add(TextEdit::singleline(note).desired_width(f32::INFINITY).char_limit(80));
+    text_field(ui, note, ui.available_width(), 80);
     let (mut write, mut cancel) = (false, false);
     ui.horizontal(|ui| {
         let changed = note.trim() != note_of(&item.answer) && !note.trim().is_empty();

@@ -4,7 +4,7 @@
 
 use bevy_egui::egui::{
     self, Align, Button, Color32, CornerRadius, Frame, InnerResponse, Layout, Margin, Response,
-    RichText, Sense, Stroke, Ui, Vec2, WidgetInfo, WidgetType,
+    RichText, Sense, Stroke, TextEdit, Ui, Vec2, WidgetInfo, WidgetType,
 };
 
 use super::{LINE, PAPER, PLUM, PLUM_SOFT, ROSE, ROSE_PALE, TEAL, TEAL_PALE};
@@ -56,6 +56,12 @@ pub fn plain_button(ui: &mut Ui, text: &str) -> Response {
     ui.add(Button::new(RichText::new(text).color(PLUM)))
 }
 
+/// A field for one line, `width` logical pixels wide.
+pub fn text_field(ui: &mut Ui, text: &mut String, width: f32, max_chars: usize) -> Response {
+    let field = TextEdit::singleline(text).margin(Margin::symmetric(12, 8)).char_limit(max_chars);
+    ui.add(field.desired_width(width - 24.0))
+}
+
 /// A button that looks like a link: for actions that are seldom needed.
 pub fn link_button(ui: &mut Ui, text: &str) -> Response {
     ui.add(Button::new(RichText::new(text).small().color(TEAL)).frame(false))
@@ -63,6 +69,7 @@ pub fn link_button(ui: &mut Ui, text: &str) -> Response {
 }
 
 fn filled_button(ui: &mut Ui, text: &str, fill: Color32, ink: Color32) -> Response {
+    let (fill, ink) = if ui.is_enabled() { (fill, ink) } else { (LINE, PLUM) };
     let label = RichText::new(text).color(ink);
     ui.add(Button::new(label).fill(fill).stroke(Stroke::NONE))
 }

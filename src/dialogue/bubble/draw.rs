@@ -346,8 +346,8 @@ impl Sheet {
 }
 
 fn note_text(words: &Words, locale: &Locale) -> Option<String> {
-    let note = words.note.as_ref()?;
-    Some(locale.with("bubble-remembered", [("note", note.as_str().into())]))
+    let note = words.note.as_ref()?.split_whitespace().collect::<Vec<_>>().join(" ");
+    Some(locale.with("bubble-remembered", [("note", note.into())]))
 }
 
 /// Byte offset in `text` after the first `n_chars` characters of its lines.

@@ -227,8 +227,7 @@ mod tests {
 
     #[test]
     fn a_growing_text_settles_up_to_its_last_piece() {
-        for (text, settled) in
-            [("the qui", "the "), ("the ", ""), ("今日は晴", "今日は"), ("", "")]
+        for (text, settled) in [("the qui", "the "), ("the ", ""), ("今日は晴", "今日は"), ("", "")]
         {
             assert_eq!(settled_len(text), settled.len(), "{text}");
         }

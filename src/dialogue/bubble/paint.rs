@@ -20,7 +20,7 @@ pub(super) fn card(painter: &Painter, rect: Rect, mouth: Pos2, line: Color32) {
     let radius = CornerRadius::same(RADIUS);
     painter.add(soft_shadow().as_shape(rect, radius));
     painter.rect(rect, radius, fill, Stroke::new(LINE_WIDTH, line), StrokeKind::Inside);
-    tail(painter, rect, mouth, PAPER, line);
+    tail(painter, rect, mouth, fill, line);
 }
 
 /// A curved horn from the edge that is nearest to the mouth.
@@ -38,16 +38,20 @@ fn tail(painter: &Painter, rect: Rect, mouth: Pos2, fill: Color32, line: Color32
         let x = if side < 0.0 { inner.left() } else { inner.right() };
         (pos2(x, y), vec2(0.0, 1.0), vec2(side, 0.0))
     };
-    let lean = ((mouth - root).dot(along)).clamp(-14.0, 14.0);
+    let lean = (mouth - root).dot(along).clamp(-14.0, 14.0) + 3.0;
     let tip = root + out * TAIL + along * lean;
-    let left = curve(root - along * 9.0 - out, tip, root - along * 3.0 + out * 2.0);
-    let right = curve(root + along * 9.0 - out, tip, root + along * 4.0 + out * 2.0);
+    let left = curve(root - along * 10.0, tip, root - along * 3.0 + out * 3.0);
+    let right = curve(root + along * 10.0, tip, root + along * 5.0 + out * 3.0);
     let mut mesh = Mesh::default();
+    // Two points inside the card, so that its own line is covered between the roots of the horn.
+    let inside = out * 1.4;
+    mesh.colored_vertex(left[0] + along * 1.2 - inside, fill);
+    mesh.colored_vertex(right[0] - along * 1.2 - inside, fill);
     for (l, r) in left.iter().zip(&right) {
         mesh.colored_vertex(*l, fill);
         mesh.colored_vertex(*r, fill);
     }
-    for i in 0..left.len() as u32 - 1 {
+    for i in 0..left.len() as u32 {
         mesh.add_triangle(2 * i, 2 * i + 1, 2 * i + 2);
         mesh.add_triangle(2 * i + 1, 2 * i + 3, 2 * i + 2);
     }
