@@ -44,7 +44,7 @@ fn strip(ui: &mut Ui, locale: &Locale, heads: &[Vec<(bool, f32)>]) {
         return;
     }
     let loudest = heads.iter().flatten().map(|h| h.1).fold(f32::MIN_POSITIVE, f32::max);
-    let cell = ((ui.available_width() + 3.0) / n_heads as f32 - 3.0).clamp(4.0, 44.0);
+    let cell = ((ui.available_width() + 3.0) / n_heads as f32 - 3.0).clamp(4.0, 80.0);
     ui.add_space(2.0);
     ui.spacing_mut().item_spacing.y = 6.0;
     for (layer_idx, layer) in heads.iter().enumerate() {

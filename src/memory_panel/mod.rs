@@ -107,8 +107,8 @@ fn hear_answers(
                 }
             }
             BrainEvent::RecallDone { turn } => {
-                if page.asking.as_ref().is_some_and(|(asked, _)| asked == turn) {
-                    page.items = page.asking.take().map(|(_, items)| items).unwrap_or_default();
+                if let Some((_, items)) = page.asking.take_if(|(asked, _)| asked == turn) {
+                    page.items = items;
                 }
             }
             BrainEvent::Finished { .. } | BrainEvent::ReadDone { .. } => page.stale = true,
@@ -123,9 +123,9 @@ fn hear_answers(
                 }
             }
             BrainEvent::Failed { turn: Some(turn), text } => {
-                if page.awaited.take_if(|(awaited, _)| awaited == turn).is_some()
-                    || page.asking.take_if(|(asked, _)| asked == turn).is_some()
-                {
+                let awaited = page.awaited.take_if(|(awaited, _)| awaited == turn).is_some();
+                let asked = page.asking.take_if(|(asked, _)| asked == turn).is_some();
+                if awaited || asked {
                     page.outcome = Some((false, text.clone()));
                 }
             }

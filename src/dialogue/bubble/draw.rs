@@ -157,7 +157,9 @@ impl Sheet {
         words.typewriter.advance(seconds, available);
         let all_shown = words.typewriter.shown() >= self.fit.n_chars(&self.text);
         if !streaming && all_shown && words.choices.is_empty() {
-            let left = words.left_s.get_or_insert_with(|| stay_s(self.fit.n_chars(&self.text)));
+            let extra = if self.fit.more { 3.0 } else { 0.0 }; // time to reach for "more"
+            let stay = stay_s(self.fit.n_chars(&self.text)) + extra;
+            let left = words.left_s.get_or_insert(stay);
             *left -= seconds;
         } else {
             words.left_s = None;

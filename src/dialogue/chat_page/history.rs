@@ -9,8 +9,8 @@ use std::{
 };
 
 use bevy_egui::egui::{
-    self, Color32, CornerRadius, Galley, RichText, ScrollArea, Sense, Stroke, StrokeKind, Ui, Vec2,
-    vec2,
+    self, Color32, CornerRadius, Galley, RichText, ScrollArea, Sense, Stroke, StrokeKind,
+    TextStyle, Ui, Vec2, vec2,
 };
 
 use super::input::Orders;
@@ -37,8 +37,15 @@ pub(super) struct BrokenText(HashMap<u64, String>);
 
 impl BrokenText {
     /// `text` laid out for lines of `width` logical pixels.
-    fn galley(&mut self, ui: &Ui, text: &str, width: f32, color: Color32) -> Arc<Galley> {
-        let font = egui::TextStyle::Body.resolve(ui.style());
+    fn galley(
+        &mut self,
+        ui: &Ui,
+        text: &str,
+        style: TextStyle,
+        width: f32,
+        color: Color32,
+    ) -> Arc<Galley> {
+        let font = style.resolve(ui.style());
         let mut hasher = DefaultHasher::new();
         (text, width.to_bits(), font.size.to_bits()).hash(&mut hasher);
         if self.0.len() > 1000 {
@@ -91,7 +98,18 @@ pub(super) fn show(
                 _ => {
                     let area = bubble(ui, line, broken, locale);
                     let last = i + 1 == n_lines;
-                    foot(ui, line, area, last, &time_of_day(&at), talk, locale, orders, learn);
+                    foot(
+                        ui,
+                        line,
+                        area,
+                        last,
+                        &time_of_day(&at),
+                        talk,
+                        locale,
+                        broken,
+                        orders,
+                        learn,
+                    );
                 }
             }
         }
@@ -131,7 +149,7 @@ fn bubble(ui: &mut Ui, line: &Line, broken: &mut BrokenText, locale: &Locale) ->
         _ => line.text.clone(),
     };
     let ink = if waiting { PLUM_SOFT } else { PLUM };
-    let galley = broken.galley(ui, &text, text_width, ink);
+    let galley = broken.galley(ui, &text, TextStyle::Body, text_width, ink);
     let size = galley.size() + 2.0 * PADDING;
     let (row, _) = ui.allocate_exact_size(vec2(room, size.y), Sense::hover());
     let left = if mine { row.right() - MARGIN - size.x } else { row.left() + MARGIN };
@@ -151,6 +169,20 @@ fn bubble(ui: &mut Ui, line: &Line, broken: &mut BrokenText, locale: &Locale) ->
     rect
 }
 
+/// A bead and the note that the model wrote.
+fn remembered(ui: &mut Ui, note: &str, broken: &mut BrokenText, locale: &Locale) {
+    let note = note.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = locale.with("bubble-remembered", [("note", note.into())]);
+    let indent = MARGIN + 20.0;
+    let room = ui.available_width();
+    let galley = broken.galley(ui, &text, TextStyle::Small, room - indent - MARGIN, PLUM_SOFT);
+    let (row, _) = ui.allocate_exact_size(vec2(room, galley.size().y + 4.0), Sense::hover());
+    let first_middle = galley.size().y / galley.rows.len().max(1) as f32 / 2.0 + 2.0;
+    let bead = row.left_top() + vec2(MARGIN + 9.0, first_middle);
+    ui.painter().circle(bead, 4.5, APRICOT, Stroke::new(1.0, PLUM_SOFT));
+    ui.painter().galley(row.left_top() + vec2(indent, 2.0), galley, PLUM_SOFT);
+}
+
 /// Under a bubble: what was remembered, the time, and what can be done.
 fn foot(
     ui: &mut Ui,
@@ -160,18 +192,11 @@ fn foot(
     time: &str,
     talk: &Transcript,
     locale: &Locale,
+    broken: &mut BrokenText,
     orders: &mut Orders,
     learn: bool,
 ) {
-    for note in &line.remembered {
-        ui.horizontal(|ui| {
-            ui.add_space(MARGIN + 4.0);
-            let (dot, _) = ui.allocate_exact_size(Vec2::splat(10.0), Sense::hover());
-            ui.painter().circle(dot.center(), 4.5, APRICOT, Stroke::new(1.0, PLUM_SOFT));
-            let note = glyphs::drawable(ui.ctx(), note).into_owned();
-            caption(ui, &locale.with("bubble-remembered", [("note", note.into())]));
-        });
-    }
+    line.remembered.iter().for_each(|note| remembered(ui, note, broken, locale));
     let layout = match line.speaker {
         Speaker::You => egui::Layout::right_to_left(egui::Align::Center),
         _ => egui::Layout::left_to_right(egui::Align::Center),

@@ -197,7 +197,11 @@ fn foot_row(ui: &mut Ui, locale: &Locale, settings: &Settings, draft: &mut Draft
                 SendKey::Enter => locale.text("chat-keys-enter"),
                 SendKey::CtrlEnter => locale.text("chat-keys-ctrl-enter"),
             };
-            caption(ui, &keys);
+            let font = egui::TextStyle::Small.resolve(ui.style());
+            let width = ui.painter().layout_no_wrap(keys.clone(), font, PLUM_SOFT).size().x;
+            if width < ui.available_width() {
+                caption(ui, &keys);
+            }
         });
     });
 }

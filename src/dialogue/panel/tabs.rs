@@ -59,7 +59,7 @@ fn row(ui: &mut Ui, tab: &mut Tab, locale: &Locale) {
     });
     let inner = rect.shrink(4.0);
     let total: f32 = widths.iter().sum();
-    let squeeze = ((inner.width() - 10.0) / total).min(1.0);
+    let squeeze = ((inner.width() - 50.0) / total).min(1.0);
     let spare = (inner.width() - total * squeeze).max(0.0) / Tab::ALL.len() as f32;
     let mut left = inner.left();
     for ((this, label), width) in labels.into_iter().zip(widths) {
