@@ -8,7 +8,7 @@ use bevy::{ecs::system::SystemParam, prelude::*};
 use super::{
     Line, LineState, ReplyDelta, ReplyFinished, Speaker, StopReply, SubmitUtterance, Transcript,
     TypingNoticed,
-    seams::{BrainLink, BrainNews, Cue, PlayCue},
+    seams::{BrainLink, BrainNews, Cue, History, PlayCue},
 };
 use crate::brain::protocol::{BrainEvent, BrainRequest, TurnId};
 
@@ -19,10 +19,23 @@ pub struct FlowSystems;
 pub(super) fn plugin(app: &mut App) {
     app.add_systems(
         Update,
-        (stop_replies, submit_utterances, hear_the_brain, notice_typing)
+        (restore_history, stop_replies, submit_utterances, hear_the_brain, notice_typing)
             .chain()
             .in_set(FlowSystems),
     );
+}
+
+/// Lines of earlier runs take the place of what is shown, at the start and when the persona changes.
+fn restore_history(history: Option<Res<History>>, mut talk: ResMut<Transcript>) {
+    let Some(history) = history.filter(DetectChanges::is_changed) else { return };
+    let earlier = history.0.iter().map(|past| Line {
+        unix_s: past.unix_s,
+        ..Line::now(
+            if past.by_person { Speaker::You } else { Speaker::Companion },
+            past.text.clone(),
+        )
+    });
+    talk.restore(earlier.collect());
 }
 
 fn submit_utterances(
@@ -270,6 +283,20 @@ mod tests {
         assert_eq!((last(&app).text.as_str(), last(&app).state), ("no model", LineState::Failed));
         assert!(cues(&mut app).contains(&Cue::Trouble));
         say(&mut app, "again");
+    }
+
+    #[test]
+    fn lines_of_earlier_runs_come_back_once() {
+        let (mut app, _inbox) = talking_app();
+        let past =
+            super::super::seams::PastLine { by_person: true, text: "then".into(), unix_s: 5 };
+        app.insert_resource(History(vec![past]));
+        app.update();
+        say(&mut app, "now");
+        app.update();
+        let talk = app.world().resource::<Transcript>();
+        let texts: Vec<_> = talk.lines().map(|l| l.text.as_str()).collect();
+        assert_eq!(texts, ["then", "now", ""]);
     }
 
     #[test]

@@ -64,6 +64,21 @@ impl Default for MascotLayout {
 #[derive(Debug, Clone, Default, Resource)]
 pub struct InteractiveRects(pub Vec<Rect>);
 
+/// A line of an earlier run, from the journal of the save slot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastLine {
+    /// True: the person said it; false: the companion.
+    pub by_person: bool,
+    /// The words.
+    pub text: String,
+    /// Seconds since 1970.
+    pub unix_s: i64,
+}
+
+/// The recent part of the journal, oldest first; set anew when the persona changes.
+#[derive(Debug, Clone, Default, Resource)]
+pub struct History(pub Vec<PastLine>);
+
 /// News from the brain, one message an event.
 #[derive(Debug, Clone, Message)]
 pub struct BrainNews(pub BrainEvent);

@@ -74,6 +74,29 @@ mod tests {
     }
 
     #[test]
+    fn our_fonts_hold_every_character_of_the_interface() {
+        let ctx = egui::Context::default();
+        ctx.set_fonts(crate::theme::fonts());
+        let files = [
+            include_str!("../../assets/locales/en/ui.ftl"),
+            include_str!("../../assets/locales/en/lines.ftl"),
+            include_str!("../../assets/locales/ja/ui.ftl"),
+            include_str!("../../assets/locales/ja/lines.ftl"),
+            "亜腕弌熙纊黑①㈱～♪★☆♥→←※…「」ヴゎéñßЖΩ😀🐶🍙☁💤",
+        ];
+        let mut output = ctx.run_ui(egui::RawInput::default(), |ui| {
+            for text in files {
+                for c in text.chars() {
+                    let one = c.to_string();
+                    assert_eq!(drawable(ui.ctx(), &one), one);
+                }
+            }
+            assert_eq!(drawable(ui.ctx(), "a𠮟🫠b"), "a〓b");
+        });
+        output.textures_delta.clear(); // nothing is drawn
+    }
+
+    #[test]
     fn plain_text_is_untouched() {
         check("hi あ漢\n", "hi あ漢\n");
     }

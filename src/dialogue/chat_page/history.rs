@@ -13,7 +13,7 @@ use bevy_egui::egui::{
     TextStyle, Ui, Vec2, vec2,
 };
 
-use super::input::Orders;
+use super::input::Order;
 use crate::{
     dialogue::{
         Line, LineState, Speaker, Transcript,
@@ -70,7 +70,7 @@ pub(super) fn show(
     locale: &Locale,
     talk: &Transcript,
     broken: &mut BrokenText,
-    orders: &mut Orders,
+    orders: &mut Vec<Order>,
     learn: bool,
 ) {
     if talk.lines().len() == 0 {
@@ -193,7 +193,7 @@ fn foot(
     talk: &Transcript,
     locale: &Locale,
     broken: &mut BrokenText,
-    orders: &mut Orders,
+    orders: &mut Vec<Order>,
     learn: bool,
 ) {
     line.remembered.iter().for_each(|note| remembered(ui, note, broken, locale));
@@ -224,7 +224,7 @@ fn foot(
             && let Some(said) = talk.last_said()
             && link_button(ui, &locale.text("chat-retry")).clicked()
         {
-            orders.say(said.text.clone(), learn && !said.private);
+            orders.push(Order::Say { text: said.text.clone(), learn: learn && !said.private });
         }
     });
 }

@@ -4,17 +4,14 @@
 
 use std::time::Duration;
 
-use bevy::{ecs::system::SystemParam, prelude::*};
+use bevy::prelude::*;
 use bevy_egui::egui::{
     self, Align, CornerRadius, Event, Frame, Id, Key, Layout, Margin, Modifiers, RichText,
     ScrollArea, Sense, Stroke, TextEdit, Ui, Vec2, WidgetInfo, WidgetType, vec2,
 };
 
 use crate::{
-    dialogue::{
-        StopReply, SubmitUtterance, TypingNoticed,
-        enter_rule::{EnterMeans, EnterRule, KeyNews},
-    },
+    dialogue::enter_rule::{EnterMeans, EnterRule, KeyNews},
     i18n::Locale,
     settings::{SendKey, Settings},
     theme::{
@@ -37,18 +34,16 @@ pub struct Draft {
     enter: EnterRule,
 }
 
-/// Orders of the chat page.
-#[derive(SystemParam)]
-pub(super) struct Orders<'w> {
-    submit: MessageWriter<'w, SubmitUtterance>,
-    stop: MessageWriter<'w, StopReply>,
-    typing: MessageWriter<'w, TypingNoticed>,
-}
-
-impl Orders<'_> {
-    pub(super) fn say(&mut self, text: String, learn: bool) {
-        self.submit.write(SubmitUtterance { text, learn });
-    }
+/// What the person wants from the chat page.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Order {
+    Say {
+        text: String,
+        learn: bool,
+    },
+    Stop,
+    /// The text changed; no order but a thing to notice.
+    Typing,
 }
 
 pub(super) fn show(
@@ -58,7 +53,7 @@ pub(super) fn show(
     draft: &mut Draft,
     pending: bool,
     now: Duration,
-    orders: &mut Orders,
+    orders: &mut Vec<Order>,
 ) {
     let ground = if draft.private { LILAC_PALE } else { PAPER };
     let frame = Frame::new().fill(ground).stroke(Stroke::new(1.0, LINE)).inner_margin(Margin {
@@ -76,16 +71,16 @@ pub(super) fn show(
         let focused = ui.memory(|m| m.has_focus(field));
         let send_pressed = focused && take_enter(ui, draft, settings.send_key, now);
         if pending && ui.input(|i| i.key_pressed(Key::Escape)) {
-            orders.stop.write(StopReply);
+            orders.push(Order::Stop);
         }
         let clicked = field_row(ui, locale, draft, field, pending, orders);
         ui.add_space(2.0);
         foot_row(ui, locale, settings, draft);
         if clicked && pending {
-            orders.stop.write(StopReply);
+            orders.push(Order::Stop);
         } else if (clicked || send_pressed) && !draft.text.trim().is_empty() {
             let text = std::mem::take(&mut draft.text);
-            orders.say(text, settings.learn && !draft.private);
+            orders.push(Order::Say { text, learn: settings.learn && !draft.private });
             ui.memory_mut(|m| m.request_focus(field));
         }
     });
@@ -130,7 +125,7 @@ fn field_row(
     draft: &mut Draft,
     field: Id,
     pending: bool,
-    orders: &mut Orders,
+    orders: &mut Vec<Order>,
 ) -> bool {
     ui.horizontal_top(|ui| {
         let row_height = ui.text_style_height(&egui::TextStyle::Body);
@@ -149,7 +144,7 @@ fn field_row(
                         .char_limit(MAX_CHARS)
                         .margin(Margin::symmetric(12, 9));
                     if ui.add(edit).changed() {
-                        orders.typing.write(TypingNoticed);
+                        orders.push(Order::Typing);
                     }
                 },
             );
@@ -204,4 +199,116 @@ fn foot_row(ui: &mut Ui, locale: &Locale, settings: &Settings, draft: &mut Draft
             }
         });
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use bevy_egui::egui::{Context, ImeEvent, RawInput};
+
+    use super::*;
+    use crate::{brain::protocol::Language, theme};
+
+    /// A chat page without a window.
+    struct Page {
+        ctx: Context,
+        draft: Draft,
+        settings: Settings,
+        now: Duration,
+    }
+
+    impl Page {
+        fn new() -> Self {
+            let ctx = Context::default();
+            ctx.set_fonts(theme::fonts());
+            let mut page = Self {
+                ctx,
+                draft: Draft::default(),
+                settings: Settings::default(),
+                now: Duration::from_secs(1),
+            };
+            page.frame(&[], false); // the field takes the keyboard
+            page
+        }
+
+        /// One frame, 200 ms after the last, with these events; the orders it gave.
+        fn frame(&mut self, events: &[Event], pending: bool) -> Vec<Order> {
+            self.now += Duration::from_millis(200);
+            let locale = Locale::new(Language::English);
+            let mut orders = Vec::new();
+            let input = RawInput {
+                events: events.to_vec(),
+                time: Some(self.now.as_secs_f64()),
+                focused: true,
+                ..RawInput::default()
+            };
+            let Self { ctx, draft, settings, now } = self;
+            let mut output = ctx.clone().run_ui(input, |ui| {
+                show(ui, &locale, settings, draft, pending, *now, &mut orders);
+            });
+            output.textures_delta.clear(); // nothing is drawn
+            orders.retain(|o| *o != Order::Typing);
+            orders
+        }
+    }
+
+    fn key(key: Key, modifiers: Modifiers) -> Event {
+        Event::Key { key, physical_key: None, pressed: true, repeat: false, modifiers }
+    }
+
+    fn enter() -> Event {
+        key(Key::Enter, Modifiers::NONE)
+    }
+
+    fn preedit(text: &str) -> Event {
+        Event::Ime(ImeEvent::Preedit { text: text.to_owned(), active_range_chars: None })
+    }
+
+    fn said(text: &str) -> Vec<Order> {
+        vec![Order::Say { text: text.to_owned(), learn: true }]
+    }
+
+    #[test]
+    fn enter_sends_and_empties_the_field() {
+        let mut page = Page::new();
+        page.frame(&[Event::Text("hello".into())], false);
+        assert_eq!(page.frame(&[enter()], false), said("hello"));
+        assert_eq!(page.draft.text, "");
+        assert_eq!(page.frame(&[enter()], false), [], "nothing to send");
+    }
+
+    #[test]
+    fn shift_enter_makes_a_line_break() {
+        let mut page = Page::new();
+        page.frame(&[Event::Text("a".into())], false);
+        assert_eq!(page.frame(&[key(Key::Enter, Modifiers::SHIFT)], false), []);
+        page.frame(&[Event::Text("b".into())], false);
+        assert_eq!(page.draft.text, "a\nb");
+    }
+
+    #[test]
+    fn the_enter_that_ends_a_conversion_sends_nothing() {
+        let mut page = Page::new();
+        page.frame(&[preedit("にほんご")], false);
+        page.frame(&[preedit("日本語")], false);
+        let commit = Event::Ime(ImeEvent::Commit("日本語".into()));
+        assert_eq!(page.frame(&[commit, enter()], false), []);
+        assert_eq!(page.draft.text, "日本語");
+        assert_eq!(page.frame(&[enter()], false), said("日本語"));
+    }
+
+    #[test]
+    fn escape_stops_a_reply_and_only_then() {
+        let mut page = Page::new();
+        let escape = [key(Key::Escape, Modifiers::NONE)];
+        assert_eq!(page.frame(&escape, true), [Order::Stop]);
+        assert_eq!(page.frame(&escape, false), []);
+    }
+
+    #[test]
+    fn a_private_talk_is_not_learned() {
+        let mut page = Page::new();
+        page.draft = Draft { text: "a secret".into(), private: true, ..Draft::default() };
+        let orders = page.frame(&[enter()], false);
+        assert_eq!(orders, [Order::Say { text: "a secret".into(), learn: false }]);
+    }
 }
