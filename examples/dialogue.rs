@@ -5,7 +5,11 @@
 
 use std::{thread, time::Duration};
 
-use bevy::{prelude::*, window::CompositeAlphaMode};
+use bevy::{
+    prelude::*,
+    window::CompositeAlphaMode,
+    winit::{UpdateMode, WinitSettings},
+};
 use companion::{
     about_panel,
     brain::protocol::{BrainEvent, BrainInfo, BrainRequest, MoodTag, ReplyStats},
@@ -62,11 +66,31 @@ fn main() {
         controls::plugin,
         onboarding::plugin,
     ))
+    .insert_resource(WinitSettings { focused_mode: calm(), unfocused_mode: calm() })
+    .add_systems(Last, count_updates)
     .add_systems(Startup, spawn_stand_in)
     .add_systems(First, clear_rects)
     .add_systems(PreUpdate, receive)
     .add_systems(Update, (right_click, act_out_variables))
     .run();
+}
+
+/// Ten updates a second, as the mascot does while nothing happens.
+fn calm() -> UpdateMode {
+    UpdateMode::Reactive {
+        wait: Duration::from_millis(100),
+        react_to_device_events: false,
+        react_to_user_events: true,
+        react_to_window_events: true,
+    }
+}
+
+fn count_updates(time: Res<Time<Real>>, mut n: Local<u32>, mut since: Local<f32>) {
+    *n += 1;
+    if time.elapsed_secs() - *since >= 5.0 {
+        info!("{:.1} updates a second", *n as f32 / (time.elapsed_secs() - *since));
+        (*n, *since) = (0, time.elapsed_secs());
+    }
 }
 
 fn spawn_stand_in(mut commands: Commands) {

@@ -113,6 +113,7 @@ fn paint(visuals: &mut egui::Visuals) {
     visuals.selection.bg_fill = Color32::from_rgb(0xBF, 0xE3, 0xDF);
     visuals.selection.stroke = Stroke::new(1.5, TEAL);
     visuals.text_cursor.stroke = Stroke::new(2.0, TEAL);
+    visuals.text_cursor.blink = false; // each blink would be two frames of an idle program
     visuals.slider_trailing_fill = true;
     visuals.disabled_alpha = 0.45;
     let widgets = &mut visuals.widgets;
