@@ -3,10 +3,12 @@
 //! In: the newest reply of the [`Transcript`], [`ShowLine`]. Out: [`LineAnswered`], [`StopReply`](super::StopReply),
 //! an order to open the chat page. Keeps no history; how it looks is [`draw`]'s and [`paint`]'s matter.
 
+mod buttons;
 mod draw;
 mod fit;
 pub mod line_break;
 mod paint;
+mod sheet;
 pub mod typewriter;
 
 use bevy::prelude::*;
