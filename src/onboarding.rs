@@ -84,6 +84,49 @@ mod tests {
     use super::*;
     use crate::brain::protocol::Language;
 
+    fn welcome_app() -> App {
+        let mut app = App::new();
+        app.init_resource::<Settings>()
+            .init_resource::<Bubble>()
+            .init_resource::<Transcript>()
+            .insert_resource(Locale::new(Language::English))
+            .add_message::<ShowLine>()
+            .add_message::<LineAnswered>()
+            .add_message::<OpenPanel>()
+            .add_message::<UserCommand>()
+            .add_message::<PlayCue>();
+        plugin(&mut app);
+        app.update();
+        app
+    }
+
+    /// Answers the newest line and returns the topic of the next.
+    fn answer(app: &mut App, topic: &'static str, index: usize) -> Option<&'static str> {
+        app.world_mut().resource_mut::<Messages<ShowLine>>().clear();
+        app.world_mut().write_message(LineAnswered { topic, index });
+        app.update();
+        app.world_mut().resource_mut::<Messages<ShowLine>>().drain().next().map(|l| l.topic)
+    }
+
+    #[test]
+    fn three_answers_lead_to_the_chat() {
+        let mut app = welcome_app();
+        assert_eq!(answer(&mut app, "welcome-hello", 0), Some("welcome-privacy"));
+        assert_eq!(answer(&mut app, "welcome-privacy", 0), Some("welcome-gestures"));
+        assert_eq!(answer(&mut app, "welcome-gestures", 0), None);
+        assert!(app.world().resource::<Settings>().welcomed);
+        assert!(!app.world().resource::<Messages<OpenPanel>>().is_empty());
+    }
+
+    #[test]
+    fn not_now_hides_and_is_not_asked_again() {
+        let mut app = welcome_app();
+        assert_eq!(answer(&mut app, "welcome-hello", 1), None);
+        assert!(app.world().resource::<Settings>().welcomed);
+        let mut commands = app.world_mut().resource_mut::<Messages<UserCommand>>();
+        assert_eq!(commands.drain().collect::<Vec<_>>(), [UserCommand::Hide]);
+    }
+
     #[test]
     fn every_step_has_its_words_in_both_languages() {
         for language in [Language::English, Language::Japanese] {

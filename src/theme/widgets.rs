@@ -59,7 +59,7 @@ pub fn plain_button(ui: &mut Ui, text: &str) -> Response {
 /// A field for one line, `width` logical pixels wide.
 pub fn text_field(ui: &mut Ui, text: &mut String, width: f32, max_chars: usize) -> Response {
     let field = TextEdit::singleline(text).margin(Margin::symmetric(12, 8)).char_limit(max_chars);
-    ui.add(field.desired_width(width - 24.0))
+    ui.add(field.desired_width(width))
 }
 
 /// A button that looks like a link: for actions that are seldom needed.

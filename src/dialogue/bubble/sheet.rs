@@ -55,6 +55,7 @@ impl Sheet {
         let height = font.size * LINE_HEIGHT;
         let by_height = ((area.height() - 2.0 * PADDING.y - paint::TAIL) / height) as usize;
         let max_lines = match level {
+            _ if !words.choices.is_empty() => 6, // a question must be read whole to be answered
             BubbleLevel::Full => by_height.clamp(1, MAX_LINES),
             _ => 1,
         };
