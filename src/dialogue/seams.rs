@@ -1,6 +1,9 @@
 //! Stand-ins for what other plugins provide, under the names they will have there.
 //!
 //! This file goes away at the merge: replace each item by `pub use` of the real one and nothing else changes.
+//! Figure: [`Cue`], [`PlayCue`], [`MenuRequested`], [`OpenChat`], [`MascotLayout`], [`InteractiveRects`] (whoever owns it
+//! empties it in `First`). Brain: [`BrainNews`], [`BrainLink`], [`PastLine`], [`History`]. Besides these the interface reads
+//! two resources if they are there: `settings::SettingsFile` before its plugin is added, and `persona_panel::SlotList`.
 
 use bevy::prelude::*;
 use crossbeam_channel::Sender;

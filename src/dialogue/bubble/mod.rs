@@ -1,7 +1,7 @@
 //! Speech bubble: the companion's words, letter by letter, in the mascot window.
 //!
 //! In: the newest reply of the [`Transcript`], [`ShowLine`]. Out: [`LineAnswered`], [`StopReply`](super::StopReply),
-//! an order to open the chat page. Keeps no history; how it looks is [`draw`]'s and [`paint`]'s matter.
+//! an order to open the chat page. Keeps no history; how it looks is `draw`'s and `paint`'s matter.
 
 mod buttons;
 mod draw;

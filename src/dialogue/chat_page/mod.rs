@@ -1,6 +1,6 @@
 //! The Chat page: history on top, the input field below.
 //!
-//! In: [`Transcript`], keyboard. Out: [`SubmitUtterance`](super::SubmitUtterance), [`StopReply`](super::StopReply).
+//! In: [`Transcript`], keyboard. Out: [`SubmitUtterance`], [`StopReply`].
 
 mod history;
 mod input;
