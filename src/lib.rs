@@ -2,6 +2,10 @@
 
 pub mod brain;
 pub mod i18n;
+pub mod modes;
+pub mod options;
+pub mod paths;
+pub mod persona;
 
 #[cfg(feature = "window")]
 pub mod about_panel;
@@ -19,3 +23,13 @@ pub mod persona_panel;
 pub mod settings;
 #[cfg(feature = "window")]
 pub mod theme;
+
+/// The mascot on the desktop; where no display can be opened, the companion in this terminal, after a line that says why.
+///
+/// # Errors
+/// If neither can be started.
+#[cfg(not(feature = "window"))]
+pub fn run_window(options: &options::Options, places: &paths::Places) -> anyhow::Result<()> {
+    eprintln!("This build has no window; here is the companion in the terminal.");
+    modes::chat::run(options, places)
+}
