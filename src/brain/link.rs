@@ -156,7 +156,8 @@ mod tests {
         for _ in 0..2000 {
             app.world_mut().resource_mut::<Messages<BrainNews>>().clear();
             app.update();
-            let messages = app.world_mut().resource_mut::<Messages<BrainNews>>().drain().collect::<Vec<_>>();
+            let messages =
+                app.world_mut().resource_mut::<Messages<BrainNews>>().drain().collect::<Vec<_>>();
             most = most.max(messages.len());
             heard.extend(messages.into_iter().map(|news| news.0));
             if heard.len() >= n {

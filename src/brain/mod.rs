@@ -113,7 +113,8 @@ impl BrainHandle {
         // small, as a reply has an end and the inbox is short.
         let (outbox, events) = unbounded();
         let cancelled = Arc::new(AtomicU64::new(0));
-        let side = BrainSide { requests: inbox, events: outbox, cancelled: cancelled.clone(), wake };
+        let side =
+            BrainSide { requests: inbox, events: outbox, cancelled: cancelled.clone(), wake };
         let (running, ended) = bounded(0);
         let thread = std::thread::Builder::new().name("brain".into()).spawn(move || {
             let _running: Sender<()> = running;

@@ -31,7 +31,9 @@ fn run(side: &BrainSide, mut replies: VecDeque<String>, pause: Duration) {
     while let Ok(request) = side.requests.recv() {
         match request {
             BrainRequest::Quit => return,
-            BrainRequest::Say { turn, .. } => say(side, turn, &replies.pop_front().unwrap_or_default(), pause),
+            BrainRequest::Say { turn, .. } => {
+                say(side, turn, &replies.pop_front().unwrap_or_default(), pause)
+            }
             BrainRequest::Info { turn } => {
                 side.send(BrainEvent::Info { turn, info: info.clone() });
             }
@@ -52,7 +54,10 @@ fn run(side: &BrainSide, mut replies: VecDeque<String>, pause: Duration) {
             | BrainRequest::WriteNote { turn, .. }
             | BrainRequest::Export { turn, .. }
             | BrainRequest::Import { turn, .. } => {
-                side.send(BrainEvent::Failed { turn: Some(turn), text: "not in the script".into() });
+                side.send(BrainEvent::Failed {
+                    turn: Some(turn),
+                    text: "not in the script".into(),
+                });
             }
         }
     }

@@ -35,8 +35,22 @@ const MAX_REPLY_TOKENS: usize = 256;
 const MAX_RESTARTS: usize = 5;
 /// Facts that the memory panel asks for.
 const ASKED: [&str; 16] = [
-    "name", "nickname", "birthday", "age", "city", "job", "food", "drink", "color", "hobby", "dog_name", "cat_name",
-    "friend_name", "allergy", "dream", "weekend_plan",
+    "name",
+    "nickname",
+    "birthday",
+    "age",
+    "city",
+    "job",
+    "food",
+    "drink",
+    "color",
+    "hobby",
+    "dog_name",
+    "cat_name",
+    "friend_name",
+    "allergy",
+    "dream",
+    "weekend_plan",
 ];
 
 /// Serves requests until `Quit` or until nobody listens.
@@ -44,13 +58,16 @@ pub(super) fn run(setup: &BrainSetup, side: &BrainSide) {
     let mut slot = setup.slot.clone();
     let mut answers: Option<TurnId> = None;
     for _ in 0..=MAX_RESTARTS {
-        let outcome = catch_unwind(AssertUnwindSafe(|| serve(setup, side, &mut slot, &mut answers)));
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| serve(setup, side, &mut slot, &mut answers)));
         match outcome {
             Ok(()) => return,
             Err(panic) => {
                 let text = panic_text(&*panic);
                 tracing::error!("the brain's thread panicked: {text}");
-                let text = format!("Something went wrong inside ({text}). I go on from what I last saved.");
+                let text = format!(
+                    "Something went wrong inside ({text}). I go on from what I last saved."
+                );
                 side.send(BrainEvent::Failed { turn: answers.take(), text });
             }
         }
@@ -60,7 +77,10 @@ pub(super) fn run(setup: &BrainSetup, side: &BrainSide) {
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "no message".into())
 }
 
@@ -92,7 +112,9 @@ fn serve(setup: &BrainSetup, side: &BrainSide, slot: &mut String, open_turn: &mu
         *open_turn = turn;
         let outcome = match &mut worker {
             Some(worker) => worker.answer(request, side),
-            None => Err(anyhow::anyhow!("there is no brain to answer with; see the first message for what to do")),
+            None => Err(anyhow::anyhow!(
+                "there is no brain to answer with; see the first message for what to do"
+            )),
         };
         if let Err(error) = outcome {
             side.send(BrainEvent::Failed { turn, text: format!("{error:#}") });
@@ -105,7 +127,12 @@ fn serve(setup: &BrainSetup, side: &BrainSide, slot: &mut String, open_turn: &mu
     }
 }
 
-fn open_or_tell(setup: &BrainSetup, side: &BrainSide, slot: &str, turn: Option<TurnId>) -> Option<Worker> {
+fn open_or_tell(
+    setup: &BrainSetup,
+    side: &BrainSide,
+    slot: &str,
+    turn: Option<TurnId>,
+) -> Option<Worker> {
     match Worker::open(setup, side, slot) {
         Ok(worker) => {
             side.send(BrainEvent::Ready { turn, info: worker.info() });
@@ -162,8 +189,10 @@ impl Worker {
         }
         let fresh = memory.is_none();
         let memory = memory.unwrap_or_else(|| Memory::new(&brain));
-        let sampler = SamplerOptions { temperature: setup.temperature, ..SamplerOptions::default() };
-        let options = SessionOptions { seed: setup.seed, sampler, max_reply_tokens: MAX_REPLY_TOKENS };
+        let sampler =
+            SamplerOptions { temperature: setup.temperature, ..SamplerOptions::default() };
+        let options =
+            SessionOptions { seed: setup.seed, sampler, max_reply_tokens: MAX_REPLY_TOKENS };
         let session = Session::new(brain, memory, options);
         let mut worker = Self { slot, ring, session, private: None, threads: setup.threads };
         if fresh {
@@ -185,7 +214,10 @@ impl Worker {
 
     fn save(&self) -> anyhow::Result<PathBuf> {
         self.ring.save(self.session.memory()).with_context(|| {
-            format!("the memory could not be written in {}; is the disk full? Nothing older was lost", self.slot.dir.display())
+            format!(
+                "the memory could not be written in {}; is the disk full? Nothing older was lost",
+                self.slot.dir.display()
+            )
         })
     }
 
@@ -222,12 +254,20 @@ impl Worker {
                 let start = Instant::now();
                 let reply = self.ask_a_copy(&text, turn, side);
                 let mood = mood_tag(reply.mood);
-                side.send(BrainEvent::Probed { turn, reply: reply.text, mood, took: start.elapsed() });
+                side.send(BrainEvent::Probed {
+                    turn,
+                    reply: reply.text,
+                    mood,
+                    took: start.elapsed(),
+                });
             }
             BrainRequest::Recall { turn, language } => self.recall(turn, language, side),
             BrainRequest::WriteNote { turn, note } => {
                 let written = self.session.write_note(&note);
-                anyhow::ensure!(written, "{note:?} is not a note: say \"your … is ….\" or 「きみの…は…。」");
+                anyhow::ensure!(
+                    written,
+                    "{note:?} is not a note: say \"your … is ….\" or 「きみの…は…。」"
+                );
                 let path = self.save()?;
                 side.send(BrainEvent::Saved { turn, path, info: self.info() });
             }
@@ -263,7 +303,13 @@ impl Worker {
     }
 
     /// Reads a line, answers it in pieces, saves, and only then counts it as finished.
-    fn say(&mut self, turn: TurnId, text: &str, learn: bool, side: &BrainSide) -> anyhow::Result<()> {
+    fn say(
+        &mut self,
+        turn: TurnId,
+        text: &str,
+        learn: bool,
+        side: &BrainSide,
+    ) -> anyhow::Result<()> {
         let start = Instant::now();
         let mut first_token = None;
         let mut pending = String::new();
@@ -304,7 +350,9 @@ impl Worker {
             let told = Entry::now(true, text);
             let answered = Entry { notes: reply.notes.clone(), ..Entry::now(false, &reply.text) };
             if let Err(error) = self.slot.journal.append(&[told, answered]) {
-                side.send(BrainEvent::Notice { text: format!("the journal could not be written: {error}") });
+                side.send(BrainEvent::Notice {
+                    text: format!("the journal could not be written: {error}"),
+                });
             }
         }
         let stats = ReplyStats {
@@ -342,20 +390,31 @@ impl Worker {
     }
 
     fn export(&self, path: &Path) -> anyhow::Result<()> {
-        let identity = std::fs::read(self.slot.dir.join("identity.json")).context("cannot read the identity")?;
+        let identity = std::fs::read(self.slot.dir.join("identity.json"))
+            .context("cannot read the identity")?;
         let journal = std::fs::read(self.slot.dir.join("journal.jsonl")).unwrap_or_default();
         let memory = self.session.memory().to_bytes();
-        bundle::write(path, &[("identity.json", identity), ("journal.jsonl", journal), ("memory.safetensors", memory)])
+        bundle::write(
+            path,
+            &[
+                ("identity.json", identity),
+                ("journal.jsonl", journal),
+                ("memory.safetensors", memory),
+            ],
+        )
     }
 
     /// Takes over an exported companion; the memory before it stays in the ring.
     fn import(&mut self, path: &Path) -> anyhow::Result<()> {
         let files = bundle::read(path)?;
         let file = |name: &str| files.iter().find(|f| f.0 == name).map(|f| f.1.as_slice());
-        let memory = file("memory.safetensors").with_context(|| format!("{}: no memory in it", path.display()))?;
+        let memory = file("memory.safetensors")
+            .with_context(|| format!("{}: no memory in it", path.display()))?;
         let memory = Memory::from_bytes(memory, self.session.brain(), path)?;
-        let identity = file("identity.json").with_context(|| format!("{}: no identity in it", path.display()))?;
-        let identity = Identity::from_json(identity).with_context(|| format!("{}: its identity", path.display()))?;
+        let identity = file("identity.json")
+            .with_context(|| format!("{}: no identity in it", path.display()))?;
+        let identity = Identity::from_json(identity)
+            .with_context(|| format!("{}: its identity", path.display()))?;
         self.save()?;
         let before = std::mem::replace(self.session.memory_mut(), memory);
         if let Err(error) = self.save() {
@@ -363,7 +422,10 @@ impl Worker {
             return Err(error);
         }
         self.slot.set_identity(identity)?;
-        self.slot.journal.replace(file("journal.jsonl").unwrap_or_default()).context("cannot write the journal")
+        self.slot
+            .journal
+            .replace(file("journal.jsonl").unwrap_or_default())
+            .context("cannot write the journal")
     }
 }
 

@@ -137,7 +137,8 @@ impl SlotFolder {
         let dir = self.saves.join(name);
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let lock_path = dir.join("lock");
-        let lock = File::create(&lock_path).with_context(|| format!("cannot write in {}", dir.display()))?;
+        let lock = File::create(&lock_path)
+            .with_context(|| format!("cannot write in {}", dir.display()))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => bail!(
@@ -161,7 +162,13 @@ impl SlotFolder {
                 identity
             }
         };
-        Ok(OpenSlot { name: name.to_owned(), journal: Journal::in_slot(&dir), dir, identity, _lock: lock })
+        Ok(OpenSlot {
+            name: name.to_owned(),
+            journal: Journal::in_slot(&dir),
+            dir,
+            identity,
+            _lock: lock,
+        })
     }
 
     /// Makes a slot for a companion of this name; returns the slot's name.
@@ -171,10 +178,17 @@ impl SlotFolder {
     pub fn create(&self, companion_name: &str, language: Language) -> anyhow::Result<String> {
         let companion_name = companion_name.trim();
         check_companion_name(companion_name)?;
-        let base: String = companion_name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+        let base: String =
+            companion_name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
         let base = base.to_lowercase();
         let name = (1..)
-            .map(|n| if n == 1 { base.clone() } else { format!("{}-{n}", base.chars().take(36).collect::<String>()) })
+            .map(|n| {
+                if n == 1 {
+                    base.clone()
+                } else {
+                    format!("{}-{n}", base.chars().take(36).collect::<String>())
+                }
+            })
             .find(|name| !self.saves.join(name).exists())
             .context("no free name")?;
         let dir = self.saves.join(&name);
@@ -191,10 +205,12 @@ impl SlotFolder {
         self.check_exists(name)?;
         let slot = self.open(name, Language::English)?;
         let trash = self.saves.join(".trash");
-        std::fs::create_dir_all(&trash).with_context(|| format!("cannot make {}", trash.display()))?;
+        std::fs::create_dir_all(&trash)
+            .with_context(|| format!("cannot make {}", trash.display()))?;
         let stamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
         let target = trash.join(format!("{name}-{stamp}"));
-        std::fs::rename(&slot.dir, &target).with_context(|| format!("cannot move {}", slot.dir.display()))?;
+        std::fs::rename(&slot.dir, &target)
+            .with_context(|| format!("cannot move {}", slot.dir.display()))?;
         Ok(())
     }
 
@@ -207,12 +223,14 @@ impl SlotFolder {
         let slot = self.open(name, Language::English)?;
         let copy = self.create(companion_name, Language::English)?;
         let dir = self.saves.join(&copy);
-        let identity = Identity { companion_name: companion_name.trim().to_owned(), ..slot.identity.clone() };
+        let identity =
+            Identity { companion_name: companion_name.trim().to_owned(), ..slot.identity.clone() };
         write_identity(&dir, &identity)?;
         for file in ["memory.safetensors", "journal.jsonl"] {
             let from = slot.dir.join(file);
             if from.is_file() {
-                std::fs::copy(&from, dir.join(file)).with_context(|| format!("cannot copy {}", from.display()))?;
+                std::fs::copy(&from, dir.join(file))
+                    .with_context(|| format!("cannot copy {}", from.display()))?;
             }
         }
         Ok(copy)
@@ -237,7 +255,8 @@ fn write_identity(dir: &Path, identity: &Identity) -> anyhow::Result<()> {
         // Damaged: a person may still want to read it.
         std::fs::rename(&path, dir.join("identity.json.damaged"))?;
     }
-    let mut file = tempfile::NamedTempFile::new_in(dir).with_context(|| format!("cannot write in {}", dir.display()))?;
+    let mut file = tempfile::NamedTempFile::new_in(dir)
+        .with_context(|| format!("cannot write in {}", dir.display()))?;
     file.write_all((serde_json::to_string_pretty(identity)? + "\n").as_bytes())?;
     file.as_file().sync_all()?;
     file.persist(path)?;
@@ -252,14 +271,21 @@ impl crate::persona_panel::Slots for SlotFolder {
             .map(|(slot, identity)| {
                 let memory = self.saves.join(&slot).join("memory.safetensors");
                 let used = std::fs::metadata(memory).and_then(|m| m.modified()).ok();
-                let last_used_unix_s = used.and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map(|d| d.as_secs() as i64);
-                crate::persona_panel::SlotSummary { slot, companion_name: identity.companion_name, last_used_unix_s }
+                let last_used_unix_s = used
+                    .and_then(|t| t.duration_since(UNIX_EPOCH).ok())
+                    .map(|d| d.as_secs() as i64);
+                crate::persona_panel::SlotSummary {
+                    slot,
+                    companion_name: identity.companion_name,
+                    last_used_unix_s,
+                }
             })
             .collect()
     }
 
     fn create(&mut self, companion_name: &str) -> Result<String, String> {
-        SlotFolder::create(self, companion_name, crate::i18n::system_language()).map_err(|e| format!("{e:#}"))
+        SlotFolder::create(self, companion_name, crate::i18n::system_language())
+            .map_err(|e| format!("{e:#}"))
     }
 
     fn delete(&mut self, slot: &str) -> Result<(), String> {
@@ -298,8 +324,14 @@ mod tests {
         assert!(slots.copy("a", "B").is_err(), "an open slot is not copied");
         drop(first);
         let copy = slots.copy("a", "B").expect("copy");
-        assert_eq!(std::fs::read(dir.path().join(&copy).join("memory.safetensors")).expect("memory"), b"learned");
-        assert_eq!(slots.open(&copy, Language::English).expect("open").identity.companion_name, "B");
+        assert_eq!(
+            std::fs::read(dir.path().join(&copy).join("memory.safetensors")).expect("memory"),
+            b"learned"
+        );
+        assert_eq!(
+            slots.open(&copy, Language::English).expect("open").identity.companion_name,
+            "B"
+        );
         assert!(slots.copy("missing", "C").is_err() && slots.delete("missing").is_err());
         assert!(!dir.path().join("missing").exists());
     }
