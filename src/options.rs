@@ -148,9 +148,13 @@ impl Options {
     /// A sentence for the person.
     pub fn check(raw: RawOptions) -> Result<Self, String> {
         let rule = |ok: bool, text: &str| if ok { Ok(()) } else { Err(text.to_owned()) };
-        let train_only = raw.preset.is_some() || raw.out.is_some() || raw.steps.is_some() || raw.hours.is_some();
+        let train_only =
+            raw.preset.is_some() || raw.out.is_some() || raw.steps.is_some() || raw.hours.is_some();
         let train_only = train_only || raw.resume || raw.init.is_some() || raw.batch.is_some();
-        rule(raw.train || !train_only, "--preset, --out, --steps, --hours, --resume, --init and --batch go with --train")?;
+        rule(
+            raw.train || !train_only,
+            "--preset, --out, --steps, --hours, --resume, --init and --batch go with --train",
+        )?;
         rule(raw.train || raw.eval || raw.data.is_empty(), "--data goes with --train or --eval")?;
         rule(raw.chat || !raw.jsonl, "--jsonl goes with --chat")?;
         rule(raw.eval || raw.bench || !raw.json, "--json goes with --eval or --bench")?;
@@ -163,7 +167,10 @@ impl Options {
         } else if raw.chat {
             if raw.jsonl { Mode::Jsonl } else { Mode::Chat }
         } else if raw.train {
-            rule(raw.steps.is_some() || raw.hours.is_some(), "--train needs --steps N or --hours H")?;
+            rule(
+                raw.steps.is_some() || raw.hours.is_some(),
+                "--train needs --steps N or --hours H",
+            )?;
             Mode::Train(TrainMode {
                 preset: raw.preset.unwrap_or_else(|| "small".into()),
                 data: raw.data,
@@ -181,7 +188,8 @@ impl Options {
         } else {
             Mode::Window
         };
-        let spare = std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1));
+        let spare =
+            std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1));
         Ok(Self {
             mode,
             saves: raw.saves,
@@ -200,7 +208,8 @@ mod tests {
     use super::*;
 
     fn check(args: &str) -> Result<Options, String> {
-        let raw = RawOptions::try_parse_from(std::iter::once("companion").chain(args.split_whitespace()));
+        let raw =
+            RawOptions::try_parse_from(std::iter::once("companion").chain(args.split_whitespace()));
         Options::check(raw.map_err(|e| e.to_string())?)
     }
 
@@ -214,7 +223,16 @@ mod tests {
 
     #[test]
     fn what_does_not_belong_together_is_refused() {
-        for args in ["--chat --eval", "--jsonl", "--steps 3", "--train --out x", "--train --steps 3", "--temperature 3 --chat", "--data x --chat", "--threads 0"] {
+        for args in [
+            "--chat --eval",
+            "--jsonl",
+            "--steps 3",
+            "--train --out x",
+            "--train --steps 3",
+            "--temperature 3 --chat",
+            "--data x --chat",
+            "--threads 0",
+        ] {
             assert!(check(args).is_err(), "{args}");
         }
     }

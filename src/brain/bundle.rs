@@ -31,10 +31,15 @@ fn sum(data: &[u8]) -> String {
 
 /// Writes a bundle of named files; it appears under its name only when it is whole.
 pub(super) fn write(path: &Path, files: &[(&str, Vec<u8>)]) -> anyhow::Result<()> {
-    let entry = |(name, data): &(&str, Vec<u8>)| IndexEntry { name: (*name).to_owned(), bytes: data.len(), sha256: sum(data) };
+    let entry = |(name, data): &(&str, Vec<u8>)| IndexEntry {
+        name: (*name).to_owned(),
+        bytes: data.len(),
+        sha256: sum(data),
+    };
     let index = Index { files: files.iter().map(entry).collect() };
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir).with_context(|| format!("cannot write in {}", dir.display()))?;
+    let mut file = tempfile::NamedTempFile::new_in(dir)
+        .with_context(|| format!("cannot write in {}", dir.display()))?;
     file.write_all(MAGIC)?;
     file.write_all(serde_json::to_string(&index)?.as_bytes())?;
     file.write_all(b"\n")?;
@@ -53,8 +58,12 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     ensure!(len <= MAX_BYTES, "{name}: {len} bytes are too many for a companion");
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
     let Some(rest) = bytes.strip_prefix(MAGIC) else { bail!("{name} is not a companion file") };
-    let end = rest.iter().position(|b| *b == b'\n').with_context(|| format!("{name} is damaged: no index"))?;
-    let index: Index = serde_json::from_slice(&rest[..end]).with_context(|| format!("{name} is damaged"))?;
+    let end = rest
+        .iter()
+        .position(|b| *b == b'\n')
+        .with_context(|| format!("{name} is damaged: no index"))?;
+    let index: Index =
+        serde_json::from_slice(&rest[..end]).with_context(|| format!("{name} is damaged"))?;
     let mut data = &rest[end + 1..];
     let mut files = Vec::new();
     for entry in index.files {

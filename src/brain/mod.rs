@@ -100,7 +100,8 @@ impl BrainHandle {
         let (requests, inbox) = bounded(REQUEST_CAPACITY);
         let (outbox, events) = unbounded();
         let cancelled = Arc::new(AtomicU64::new(0));
-        let side = BrainSide { requests: inbox, events: outbox, cancelled: cancelled.clone(), wake };
+        let side =
+            BrainSide { requests: inbox, events: outbox, cancelled: cancelled.clone(), wake };
         let thread = std::thread::Builder::new().name("brain".into()).spawn(move || body(side))?;
         Ok(Self { requests, events, cancelled, last_turn: 0, thread: Some(thread) })
     }

@@ -21,7 +21,9 @@ fn run(side: &BrainSide, mut replies: VecDeque<String>, pause: Duration) {
     while let Ok(request) = side.requests.recv() {
         match request {
             BrainRequest::Quit => return,
-            BrainRequest::Say { turn, .. } => say(side, turn, &replies.pop_front().unwrap_or_default(), pause),
+            BrainRequest::Say { turn, .. } => {
+                say(side, turn, &replies.pop_front().unwrap_or_default(), pause)
+            }
             BrainRequest::Info { turn } => {
                 side.send(BrainEvent::Info { turn, info: info.clone() });
             }
@@ -29,7 +31,10 @@ fn run(side: &BrainSide, mut replies: VecDeque<String>, pause: Duration) {
                 side.send(BrainEvent::Saved { turn, path: "scripted".into(), info: info.clone() });
             }
             other => {
-                side.send(BrainEvent::Failed { turn: None, text: format!("not in the script: {other:?}") });
+                side.send(BrainEvent::Failed {
+                    turn: None,
+                    text: format!("not in the script: {other:?}"),
+                });
             }
         }
     }

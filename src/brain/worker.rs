@@ -36,8 +36,22 @@ const MAX_REPLY_TOKENS: usize = 256;
 const MAX_RESTARTS: usize = 5;
 /// Facts that the memory panel asks for.
 const ASKED: [&str; 16] = [
-    "name", "nickname", "birthday", "age", "city", "job", "food", "drink", "color", "hobby", "dog_name", "cat_name",
-    "friend_name", "allergy", "dream", "weekend_plan",
+    "name",
+    "nickname",
+    "birthday",
+    "age",
+    "city",
+    "job",
+    "food",
+    "drink",
+    "color",
+    "hobby",
+    "dog_name",
+    "cat_name",
+    "friend_name",
+    "allergy",
+    "dream",
+    "weekend_plan",
 ];
 
 /// Serves requests until `Quit` or until nobody listens.
@@ -45,13 +59,16 @@ pub(super) fn run(setup: &BrainSetup, side: &BrainSide) {
     let mut slot = setup.slot.clone();
     let mut answers: Option<TurnId> = None;
     for _ in 0..=MAX_RESTARTS {
-        let outcome = catch_unwind(AssertUnwindSafe(|| serve(setup, side, &mut slot, &mut answers)));
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| serve(setup, side, &mut slot, &mut answers)));
         match outcome {
             Ok(()) => return,
             Err(panic) => {
                 let text = panic_text(&*panic);
                 tracing::error!("the brain's thread panicked: {text}");
-                let text = format!("Something went wrong inside ({text}). I go on from what I last saved.");
+                let text = format!(
+                    "Something went wrong inside ({text}). I go on from what I last saved."
+                );
                 side.send(BrainEvent::Failed { turn: answers.take(), text });
             }
         }
@@ -61,7 +78,10 @@ pub(super) fn run(setup: &BrainSetup, side: &BrainSide) {
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "no message".into())
 }
 
@@ -91,7 +111,9 @@ fn serve(setup: &BrainSetup, side: &BrainSide, slot: &mut String, open_turn: &mu
         *open_turn = turn;
         let outcome = match &mut worker {
             Some(worker) => worker.answer(request, side),
-            None => Err(anyhow::anyhow!("there is no brain to answer with; see the first message for what to do")),
+            None => Err(anyhow::anyhow!(
+                "there is no brain to answer with; see the first message for what to do"
+            )),
         };
         if let Err(error) = outcome {
             side.send(BrainEvent::Failed { turn, text: format!("{error:#}") });
@@ -103,7 +125,12 @@ fn serve(setup: &BrainSetup, side: &BrainSide, slot: &mut String, open_turn: &mu
     }
 }
 
-fn open_or_tell(setup: &BrainSetup, side: &BrainSide, slot: &str, turn: Option<TurnId>) -> Option<Worker> {
+fn open_or_tell(
+    setup: &BrainSetup,
+    side: &BrainSide,
+    slot: &str,
+    turn: Option<TurnId>,
+) -> Option<Worker> {
     match Worker::open(setup, side, slot) {
         Ok(worker) => {
             side.send(BrainEvent::Ready { turn, info: worker.info() });
@@ -158,8 +185,10 @@ impl Worker {
         }
         let fresh = memory.is_none();
         let memory = memory.unwrap_or_else(|| Memory::new(&brain));
-        let sampler = SamplerOptions { temperature: setup.temperature, ..SamplerOptions::default() };
-        let options = SessionOptions { seed: setup.seed, sampler, max_reply_tokens: MAX_REPLY_TOKENS };
+        let sampler =
+            SamplerOptions { temperature: setup.temperature, ..SamplerOptions::default() };
+        let options =
+            SessionOptions { seed: setup.seed, sampler, max_reply_tokens: MAX_REPLY_TOKENS };
         let session = Session::new(brain, memory, options);
         let mut worker = Self { slot, ring, session, threads: setup.threads };
         if fresh {
@@ -181,7 +210,10 @@ impl Worker {
 
     fn save(&self) -> anyhow::Result<PathBuf> {
         self.ring.save(self.session.memory()).with_context(|| {
-            format!("the memory could not be written in {}; is the disk full? Nothing older was lost", self.slot.dir.display())
+            format!(
+                "the memory could not be written in {}; is the disk full? Nothing older was lost",
+                self.slot.dir.display()
+            )
         })
     }
 
@@ -214,7 +246,13 @@ impl Worker {
             BrainRequest::Say { turn, text, learn } => self.say(turn, &text, learn, side)?,
             BrainRequest::Read { turn, text } => {
                 let start = Instant::now();
-                let mut go_on = |_, _| if side.is_cancelled(turn) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+                let mut go_on = |_, _| {
+                    if side.is_cancelled(turn) {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
+                };
                 let tokens = self.session.read(&text, &mut go_on);
                 self.save()?;
                 side.send(BrainEvent::ReadDone { turn, tokens, took: start.elapsed() });
@@ -223,12 +261,20 @@ impl Worker {
                 let start = Instant::now();
                 let reply = self.session.probe_topic(&text);
                 let mood = mood_tag(reply.mood);
-                side.send(BrainEvent::Probed { turn, reply: reply.text, mood, took: start.elapsed() });
+                side.send(BrainEvent::Probed {
+                    turn,
+                    reply: reply.text,
+                    mood,
+                    took: start.elapsed(),
+                });
             }
             BrainRequest::Recall { turn, language } => self.recall(turn, language, side),
             BrainRequest::WriteNote { turn, note } => {
                 let written = self.session.write_note(&note);
-                anyhow::ensure!(written, "{note:?} is not a note: say \"your … is ….\" or 「きみの…は…。」");
+                anyhow::ensure!(
+                    written,
+                    "{note:?} is not a note: say \"your … is ….\" or 「きみの…は…。」"
+                );
                 let path = self.save()?;
                 side.send(BrainEvent::Saved { turn, path, info: self.info() });
             }
@@ -260,7 +306,13 @@ impl Worker {
     }
 
     /// Reads a line, answers it in pieces, saves, and only then counts it as finished.
-    fn say(&mut self, turn: TurnId, text: &str, learn: bool, side: &BrainSide) -> anyhow::Result<()> {
+    fn say(
+        &mut self,
+        turn: TurnId,
+        text: &str,
+        learn: bool,
+        side: &BrainSide,
+    ) -> anyhow::Result<()> {
         let start = Instant::now();
         let mut first_token = None;
         let mut pending = String::new();
@@ -300,7 +352,9 @@ impl Worker {
             let told = Entry::now(true, text);
             let answered = Entry { notes: reply.notes.clone(), ..Entry::now(false, &reply.text) };
             if let Err(error) = self.slot.journal.append(&[told, answered]) {
-                side.send(BrainEvent::Notice { text: format!("the journal could not be written: {error}") });
+                side.send(BrainEvent::Notice {
+                    text: format!("the journal could not be written: {error}"),
+                });
             }
         }
         let stats = ReplyStats {
@@ -331,17 +385,26 @@ impl Worker {
     }
 
     fn export(&self, path: &Path) -> anyhow::Result<()> {
-        let identity = std::fs::read(self.slot.dir.join("identity.json")).context("cannot read the identity")?;
+        let identity = std::fs::read(self.slot.dir.join("identity.json"))
+            .context("cannot read the identity")?;
         let journal = std::fs::read(self.slot.dir.join("journal.jsonl")).unwrap_or_default();
         let memory = self.session.memory().to_bytes();
-        bundle::write(path, &[("identity.json", identity), ("journal.jsonl", journal), ("memory.safetensors", memory)])
+        bundle::write(
+            path,
+            &[
+                ("identity.json", identity),
+                ("journal.jsonl", journal),
+                ("memory.safetensors", memory),
+            ],
+        )
     }
 
     /// Takes over an exported companion; the memory before it stays in the ring.
     fn import(&mut self, path: &Path) -> anyhow::Result<()> {
         let files = bundle::read(path)?;
         let file = |name: &str| files.iter().find(|f| f.0 == name).map(|f| f.1.as_slice());
-        let memory = file("memory.safetensors").with_context(|| format!("{}: no memory in it", path.display()))?;
+        let memory = file("memory.safetensors")
+            .with_context(|| format!("{}: no memory in it", path.display()))?;
         let memory = Memory::from_bytes(memory, self.session.brain(), path)?;
         let identity = file("identity.json").and_then(|b| serde_json::from_slice(b).ok());
         self.save()?;
@@ -351,7 +414,8 @@ impl Worker {
             self.slot.set_identity(identity)?;
         }
         if let Some(journal) = file("journal.jsonl") {
-            std::fs::write(self.slot.dir.join("journal.jsonl"), journal).context("cannot write the journal")?;
+            std::fs::write(self.slot.dir.join("journal.jsonl"), journal)
+                .context("cannot write the journal")?;
         }
         Ok(())
     }

@@ -72,7 +72,14 @@ pub fn run(options: &Options, places: &Places) -> anyhow::Result<()> {
             }
             "/private" => {
                 private = !private;
-                println!("{}", if private { "Private talk: nothing is kept or learned." } else { "I learn from our talk again." });
+                println!(
+                    "{}",
+                    if private {
+                        "Private talk: nothing is kept or learned."
+                    } else {
+                        "I learn from our talk again."
+                    }
+                );
                 continue;
             }
             "/memory" => BrainRequest::Recall { turn, language: i18n::system_language() },
@@ -174,7 +181,9 @@ fn hear(
                 writeln!(out, "{text}")?;
                 return Ok(None);
             }
-            BrainEvent::RecallDone { .. } | BrainEvent::ReadDone { .. } | BrainEvent::Probed { .. } => return Ok(None),
+            BrainEvent::RecallDone { .. }
+            | BrainEvent::ReadDone { .. }
+            | BrainEvent::Probed { .. } => return Ok(None),
             BrainEvent::Mood { .. } | BrainEvent::Recalled { .. } => {}
         }
     }

@@ -43,7 +43,9 @@ pub fn run(options: &Options, places: &Places) -> anyhow::Result<()> {
         }
         let answer = if line.len() as u64 == MAX_LINE && line.last() != Some(&b'\n') {
             let mut rest = Vec::new();
-            while input.by_ref().take(MAX_LINE).read_until(b'\n', &mut rest)? > 0 && rest.last() != Some(&b'\n') {
+            while input.by_ref().take(MAX_LINE).read_until(b'\n', &mut rest)? > 0
+                && rest.last() != Some(&b'\n')
+            {
                 rest.clear();
             }
             Err(format!("a line may have at most {MAX_LINE} bytes"))
@@ -60,7 +62,8 @@ pub fn run(options: &Options, places: &Places) -> anyhow::Result<()> {
 
 /// One line in, one object out.
 fn follow(brain: &mut BrainHandle, line: &[u8]) -> Result<Value, String> {
-    let value: Value = serde_json::from_slice(line).map_err(|e| format!("not a JSON object: {e}"))?;
+    let value: Value =
+        serde_json::from_slice(line).map_err(|e| format!("not a JSON object: {e}"))?;
     let object = value.as_object().ok_or("not a JSON object")?;
     let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
     let flag = |key: &str| object.get(key).and_then(Value::as_bool) == Some(true);
@@ -121,9 +124,15 @@ fn collect(brain: &BrainHandle, turn: TurnId) -> Result<Value, String> {
                 "first_token_ms": ms(stats.first_token),
                 "ms": ms(stats.total),
             }),
-            Some(BrainEvent::ReadDone { turn: t, tokens, took }) if t == turn => json!({ "tokens": tokens, "ms": ms(took) }),
-            Some(BrainEvent::Probed { turn: t, reply, took, .. }) if t == turn => json!({ "reply": reply, "ms": ms(took) }),
-            Some(BrainEvent::RecallDone { turn: t }) if t == turn => json!({ "recalled": recalled }),
+            Some(BrainEvent::ReadDone { turn: t, tokens, took }) if t == turn => {
+                json!({ "tokens": tokens, "ms": ms(took) })
+            }
+            Some(BrainEvent::Probed { turn: t, reply, took, .. }) if t == turn => {
+                json!({ "reply": reply, "ms": ms(took) })
+            }
+            Some(BrainEvent::RecallDone { turn: t }) if t == turn => {
+                json!({ "recalled": recalled })
+            }
             Some(BrainEvent::Info { turn: t, info }) if t == turn => info_object(&info),
             Some(BrainEvent::Saved { turn: t, path, info }) if t == turn => {
                 json!({ "saved": path.display().to_string(), "memory_bytes": info.memory_bytes })

@@ -14,7 +14,8 @@ use crate::{
 /// # Errors
 /// If the brain cannot be used, or standard output is closed.
 pub fn run(options: &Options, places: &Places, text: &str) -> anyhow::Result<()> {
-    let (mut brain, _) = start_brain(brain_setup(options, places), None, &mut |text| eprintln!("{text}"))?;
+    let (mut brain, _) =
+        start_brain(brain_setup(options, places), None, &mut |text| eprintln!("{text}"))?;
     let turn = brain.next_turn();
     brain.send(BrainRequest::Say { turn, text: text.to_owned(), learn: true });
     let mut out = std::io::stdout();

@@ -70,7 +70,8 @@ impl Journal {
     pub fn recent(&self, n: usize) -> Vec<Entry> {
         let text = std::fs::read(&self.path).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        let mut last: Vec<Entry> = text.lines().rev().filter_map(|l| serde_json::from_str(l).ok()).take(n).collect();
+        let mut last: Vec<Entry> =
+            text.lines().rev().filter_map(|l| serde_json::from_str(l).ok()).take(n).collect();
         last.reverse();
         last
     }
@@ -78,7 +79,8 @@ impl Journal {
     fn drop_older_half(&self) -> std::io::Result<()> {
         let text = std::fs::read(&self.path)?;
         let half = text.len() / 2;
-        let start = text[half..].iter().position(|b| *b == b'\n').map_or(text.len(), |p| half + p + 1);
+        let start =
+            text[half..].iter().position(|b| *b == b'\n').map_or(text.len(), |p| half + p + 1);
         let dir = self.path.parent().unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
         file.write_all(&text[start..])?;
@@ -99,7 +101,11 @@ mod tests {
         for i in 0..5 {
             journal.append(&[Entry::now(i % 2 == 0, &format!("line {i}"))]).expect("append");
         }
-        std::fs::OpenOptions::new().append(true).open(&journal.path).and_then(|mut f| f.write_all(b"{half a li")).expect("damage");
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(&journal.path)
+            .and_then(|mut f| f.write_all(b"{half a li"))
+            .expect("damage");
         let texts: Vec<String> = journal.recent(3).into_iter().map(|e| e.text).collect();
         assert_eq!(texts, ["line 2", "line 3", "line 4"]);
     }

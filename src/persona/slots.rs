@@ -115,7 +115,8 @@ impl SlotFolder {
         let dir = self.saves.join(name);
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let lock_path = dir.join("lock");
-        let lock = File::create(&lock_path).with_context(|| format!("cannot write in {}", dir.display()))?;
+        let lock = File::create(&lock_path)
+            .with_context(|| format!("cannot write in {}", dir.display()))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => bail!(
@@ -139,7 +140,13 @@ impl SlotFolder {
                 identity
             }
         };
-        Ok(OpenSlot { name: name.to_owned(), journal: Journal::in_slot(&dir), dir, identity, _lock: lock })
+        Ok(OpenSlot {
+            name: name.to_owned(),
+            journal: Journal::in_slot(&dir),
+            dir,
+            identity,
+            _lock: lock,
+        })
     }
 
     /// Makes a slot for a companion of this name; returns the slot's name.
@@ -148,13 +155,23 @@ impl SlotFolder {
     /// An empty name or a disk that refuses.
     pub fn create(&self, companion_name: &str, language: Language) -> anyhow::Result<String> {
         let companion_name = companion_name.trim();
-        if companion_name.is_empty() || companion_name.chars().count() > 40 || companion_name.contains(char::is_control) {
+        if companion_name.is_empty()
+            || companion_name.chars().count() > 40
+            || companion_name.contains(char::is_control)
+        {
             bail!("a companion's name has 1 to 40 characters");
         }
-        let base: String = companion_name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+        let base: String =
+            companion_name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
         let base = base.to_lowercase();
         let name = (1..)
-            .map(|n| if n == 1 { base.clone() } else { format!("{}-{n}", base.chars().take(36).collect::<String>()) })
+            .map(|n| {
+                if n == 1 {
+                    base.clone()
+                } else {
+                    format!("{}-{n}", base.chars().take(36).collect::<String>())
+                }
+            })
             .find(|name| !self.saves.join(name).exists())
             .context("no free name")?;
         let dir = self.saves.join(&name);
@@ -170,10 +187,12 @@ impl SlotFolder {
     pub fn delete(&self, name: &str) -> anyhow::Result<()> {
         let slot = self.open(name, Language::English)?;
         let trash = self.saves.join(".trash");
-        std::fs::create_dir_all(&trash).with_context(|| format!("cannot make {}", trash.display()))?;
+        std::fs::create_dir_all(&trash)
+            .with_context(|| format!("cannot make {}", trash.display()))?;
         let stamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
         let target = trash.join(format!("{name}-{stamp}"));
-        std::fs::rename(&slot.dir, &target).with_context(|| format!("cannot move {}", slot.dir.display()))?;
+        std::fs::rename(&slot.dir, &target)
+            .with_context(|| format!("cannot move {}", slot.dir.display()))?;
         Ok(())
     }
 }
@@ -184,7 +203,8 @@ fn read_identity(dir: &Path) -> Option<Identity> {
 }
 
 fn write_identity(dir: &Path, identity: &Identity) -> anyhow::Result<()> {
-    let file = tempfile::NamedTempFile::new_in(dir).with_context(|| format!("cannot write in {}", dir.display()))?;
+    let file = tempfile::NamedTempFile::new_in(dir)
+        .with_context(|| format!("cannot write in {}", dir.display()))?;
     std::fs::write(file.path(), serde_json::to_string_pretty(identity)? + "\n")?;
     file.persist(dir.join("identity.json"))?;
     Ok(())
@@ -198,14 +218,21 @@ impl crate::persona_panel::Slots for SlotFolder {
             .map(|(slot, identity)| {
                 let memory = self.saves.join(&slot).join("memory.safetensors");
                 let used = std::fs::metadata(memory).and_then(|m| m.modified()).ok();
-                let last_used_unix_s = used.and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map(|d| d.as_secs() as i64);
-                crate::persona_panel::SlotSummary { slot, companion_name: identity.companion_name, last_used_unix_s }
+                let last_used_unix_s = used
+                    .and_then(|t| t.duration_since(UNIX_EPOCH).ok())
+                    .map(|d| d.as_secs() as i64);
+                crate::persona_panel::SlotSummary {
+                    slot,
+                    companion_name: identity.companion_name,
+                    last_used_unix_s,
+                }
             })
             .collect()
     }
 
     fn create(&mut self, companion_name: &str) -> Result<String, String> {
-        SlotFolder::create(self, companion_name, crate::i18n::system_language()).map_err(|e| format!("{e:#}"))
+        SlotFolder::create(self, companion_name, crate::i18n::system_language())
+            .map_err(|e| format!("{e:#}"))
     }
 
     fn delete(&mut self, slot: &str) -> Result<(), String> {
