@@ -1,51 +1,55 @@
-//! The brain inside the game: starts the thread, hands requests over, turns its events into messages.
-//!
-//! In: the resource [`BrainSetup`] (without it nothing starts) and calls on [`BrainLink`]. Out: [`BrainNews`], at most
-//! [`MAX_NEWS_PER_FRAME`] a frame. A sleeping event loop is woken whenever the thread has sent something.
-//! On the last frame, and on SIGTERM, the memory is saved before the program ends. Opens no windows, draws nothing.
+//! The brain inside the game: a resource to send requests, a message for each event, and the wake-up of a sleeping loop.
 
 use bevy::{
     prelude::*,
     winit::{EventLoopProxyWrapper, WinitUserEvent},
 };
-use crossbeam_channel::Sender;
 
 use super::{
-    BrainHandle, BrainSetup, Waker,
+    BrainHandle, BrainSetup,
     protocol::{BrainEvent, BrainRequest, TurnId},
 };
+use crate::persona::{journal::Journal, slots::SlotFolder};
 
-/// Events that become messages in one frame; the rest waits for the next.
-pub const MAX_NEWS_PER_FRAME: usize = 64;
+/// Events taken over in one frame.
+const PER_FRAME: usize = 64;
+/// Lines of the journal that the chat shows from earlier runs.
+const HISTORY_LINES: usize = 200;
+
+/// A line of an earlier run, from the journal of the save slot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastLine {
+    /// True: the person said it; false: the companion.
+    pub by_person: bool,
+    /// The words.
+    pub text: String,
+    /// Seconds since 1970.
+    pub unix_s: i64,
+}
+
+/// The recent part of the journal, oldest first; set anew when the persona changes.
+#[derive(Debug, Clone, Default, Resource)]
+pub struct History(pub Vec<PastLine>);
 
 /// News from the brain, one message an event.
 #[derive(Debug, Clone, Message)]
 pub struct BrainNews(pub BrainEvent);
 
-/// The way to the brain.
+/// What the brain needs to start; taken once the window's loop runs.
 #[derive(Debug, Resource)]
-pub struct BrainLink {
-    way: Way,
-    last: u64,
-    /// The newest turn that was cancelled.
-    pub cancelled: Option<TurnId>,
-}
+pub struct BrainStart(pub BrainSetup);
 
-#[derive(Debug)]
-enum Way {
-    Brain(BrainHandle),
-    Channel(Sender<BrainRequest>),
+/// The way to the brain.
+#[derive(Debug, Default, Resource)]
+pub struct BrainLink {
+    handle: Option<BrainHandle>,
+    last: u64,
 }
 
 impl BrainLink {
-    /// A link that sends into `requests`: for tests of one plugin without a brain.
-    pub fn new(requests: Sender<BrainRequest>) -> Self {
-        Self { way: Way::Channel(requests), last: 0, cancelled: None }
-    }
-
-    /// A link to a running brain, whose events become [`BrainNews`].
-    pub fn to_brain(brain: BrainHandle) -> Self {
-        Self { way: Way::Brain(brain), last: 0, cancelled: None }
+    /// A link to a brain that runs already.
+    pub fn new(handle: BrainHandle) -> Self {
+        Self { handle: Some(handle), last: 0 }
     }
 
     /// A number for the next request.
@@ -54,154 +58,91 @@ impl BrainLink {
         TurnId(self.last)
     }
 
-    /// Hands over a request; never waits. What cannot be handed over (the thread is far behind, or gone) is lost and logged.
+    /// Hands over a request; never waits.
     pub fn send(&mut self, request: BrainRequest) {
-        let is_sent = match &self.way {
-            Way::Brain(brain) => brain.send(request),
-            Way::Channel(requests) => requests.try_send(request).is_ok(),
-        };
-        if !is_sent {
-            warn!("the brain takes no more requests for now");
+        if !self.handle.as_ref().is_some_and(|h| h.send(request)) {
+            warn!("the brain takes no more requests");
         }
     }
 
-    /// Everything up to `turn` stops between two tokens.
+    /// `turn` and everything older stops between two tokens.
     pub fn cancel(&mut self, turn: TurnId) {
-        self.cancelled = self.cancelled.max(Some(turn));
-        if let Way::Brain(brain) = &self.way {
-            brain.cancel(turn);
+        if let Some(handle) = &self.handle {
+            handle.cancel(turn);
         }
     }
 }
 
-/// Starts the brain of the resource [`BrainSetup`], unless a [`BrainLink`] is there already.
+/// Adds the systems of this file.
 pub fn plugin(app: &mut App) {
-    app.add_message::<BrainNews>()
-        .add_systems(PreStartup, start.run_if(not(resource_exists::<BrainLink>)))
-        .add_systems(PreUpdate, drain_brain_events.run_if(resource_exists::<BrainLink>))
-        .add_systems(Last, save_before_exit.run_if(resource_exists::<BrainLink>));
+    app.init_resource::<BrainLink>()
+        .init_resource::<History>()
+        .add_message::<BrainNews>()
+        .add_systems(PreStartup, start)
+        .add_systems(PreUpdate, drain)
+        .add_systems(Last, quit_with_app);
 }
 
 fn start(
-    setup: Option<Res<BrainSetup>>,
-    event_loop: Option<Res<EventLoopProxyWrapper>>,
+    start: Option<Res<BrainStart>>,
+    proxy: Option<Res<EventLoopProxyWrapper>>,
+    mut link: ResMut<BrainLink>,
+    mut history: ResMut<History>,
     mut news: MessageWriter<BrainNews>,
-    mut commands: Commands,
 ) {
-    let Some(setup) = setup else { return };
-    let proxy = event_loop.map(|event_loop| (**event_loop).clone());
-    let wake = proxy.map(|proxy| -> Waker {
+    let Some(start) = start else { return };
+    history.0 = past_lines(&start.0, &start.0.slot);
+    let waker = proxy.map(|proxy| {
+        let proxy = (**proxy).clone();
         Box::new(move || {
-            // The loop is gone when the program ends: nobody is left to be woken.
             let _ = proxy.send_event(WinitUserEvent::WakeUp);
-        })
+        }) as super::Waker
     });
-    match BrainHandle::start(setup.clone(), wake) {
-        Ok(brain) => {
-            save_on_signals(&brain);
-            commands.insert_resource(BrainLink::to_brain(brain));
+    match BrainHandle::start(start.0.clone(), waker) {
+        Ok(handle) => {
+            crate::modes::save_on_signals(&handle, &[2, 15, 1]);
+            link.handle = Some(handle);
         }
         Err(error) => {
-            let text = format!("the system gives no thread for the brain: {error}");
+            let text = format!("no thread for the brain: {error}");
             news.write(BrainNews(BrainEvent::Failed { turn: None, text }));
         }
     }
 }
 
-#[cfg(not(test))]
-fn save_on_signals(brain: &BrainHandle) {
-    crate::modes::save_on_signals(brain, &[15, 1, 2]);
+fn past_lines(setup: &BrainSetup, slot: &str) -> Vec<PastLine> {
+    let known = SlotFolder::new(&setup.saves).list().into_iter().any(|(name, _)| name == slot);
+    if !known {
+        return Vec::new();
+    }
+    let lines = Journal::in_slot(&setup.saves.join(slot)).recent(HISTORY_LINES);
+    lines
+        .into_iter()
+        .map(|e| PastLine { by_person: e.by_person, text: e.text, unix_s: e.unix_s })
+        .collect()
 }
 
-#[cfg(test)]
-fn save_on_signals(_: &BrainHandle) {}
-
-fn drain_brain_events(
+fn drain(
     link: Res<BrainLink>,
-    event_loop: Option<Res<EventLoopProxyWrapper>>,
+    setup: Option<Res<BrainStart>>,
+    mut history: ResMut<History>,
     mut news: MessageWriter<BrainNews>,
 ) {
-    let Way::Brain(brain) = &link.way else { return };
-    for _ in 0..MAX_NEWS_PER_FRAME {
-        let Some(event) = brain.try_recv() else { return };
+    let Some(handle) = &link.handle else { return };
+    for event in std::iter::from_fn(|| handle.try_recv()).take(PER_FRAME) {
+        if let (BrainEvent::Ready { turn: Some(_), info }, Some(setup)) = (&event, &setup) {
+            history.0 = past_lines(&setup.0, &info.persona);
+        }
         news.write(BrainNews(event));
     }
-    // More may wait, and its wake-up call is used up.
-    if let Some(event_loop) = event_loop {
-        let _ = event_loop.send_event(WinitUserEvent::WakeUp);
-    }
 }
 
-/// Stops a reply that still runs, saves, and waits for the thread.
-fn save_before_exit(mut exits: MessageReader<AppExit>, mut link: ResMut<BrainLink>) {
-    if exits.read().count() == 0 {
-        return;
-    }
-    if let Way::Brain(brain) = &mut link.way {
-        brain.cancel(TurnId(u64::MAX));
-        brain.quit();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::brain::scripted;
-
-    /// Updates until `n` messages were seen; tells them and the most that one frame brought.
-    fn hear(app: &mut App, n: usize) -> (Vec<BrainEvent>, usize) {
-        let (mut heard, mut most) = (Vec::new(), 0);
-        for _ in 0..2000 {
-            app.world_mut().resource_mut::<Messages<BrainNews>>().clear();
-            app.update();
-            let messages =
-                app.world_mut().resource_mut::<Messages<BrainNews>>().drain().collect::<Vec<_>>();
-            most = most.max(messages.len());
-            heard.extend(messages.into_iter().map(|news| news.0));
-            if heard.len() >= n {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        (heard, most)
-    }
-
-    fn brain_app(reply: &str) -> App {
-        let brain = scripted::start(vec![reply.to_owned()], Duration::ZERO).expect("thread");
-        let mut app = App::new();
-        app.add_plugins((MinimalPlugins, plugin)).insert_resource(BrainLink::to_brain(brain));
-        app
-    }
-
-    #[test]
-    fn events_become_messages_a_bounded_number_a_frame() {
-        let mut app = brain_app(&"a".repeat(300));
-        let mut link = app.world_mut().resource_mut::<BrainLink>();
-        let turn = link.next_turn();
-        link.send(BrainRequest::Say { turn, text: "hello".into(), learn: true });
-        std::thread::sleep(Duration::from_millis(50));
-        let (heard, most) = hear(&mut app, 303);
-        assert_eq!(heard.len(), 303, "ready, mood, 300 letters, finished");
-        assert!(most <= MAX_NEWS_PER_FRAME, "{most}");
-        assert!(matches!(&heard[302], BrainEvent::Finished { turn: t, .. } if *t == turn));
-    }
-
-    #[test]
-    fn leaving_ends_the_thread() {
-        let mut app = brain_app("");
-        app.world_mut().write_message(AppExit::Success);
-        app.update();
-        let link = app.world().resource::<BrainLink>();
-        assert!(matches!(&link.way, Way::Brain(brain) if !brain.is_running()));
-    }
-
-    #[test]
-    fn without_a_setup_nothing_starts() {
-        let mut app = App::new();
-        app.add_plugins((MinimalPlugins, plugin));
-        app.update();
-        assert!(!app.world().contains_resource::<BrainLink>());
+/// Saves before the program ends.
+fn quit_with_app(mut exits: MessageReader<AppExit>, mut link: ResMut<BrainLink>) {
+    if exits.read().count() > 0
+        && let Some(mut handle) = link.handle.take()
+    {
+        handle.cancel(TurnId(u64::MAX));
+        handle.quit();
     }
 }
