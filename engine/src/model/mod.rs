@@ -6,6 +6,7 @@
 //! Dimension letters: `B` batch, `T` tokens, `C` model width, `H` heads, `D` head width, `F` feed-forward width,
 //! `V` vocabulary.
 
+pub mod packed;
 #[cfg(feature = "train")]
 pub mod trainable;
 
