@@ -47,14 +47,17 @@ fn rewrite(
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let mut parts = Vec::new();
     for (name, view) in file.iter() {
-        let (mut dtype, mut shape, mut data) = (view.dtype(), view.shape().to_vec(), view.data().to_vec());
+        let (mut dtype, mut shape, mut data) =
+            (view.dtype(), view.shape().to_vec(), view.data().to_vec());
         if change(name, &mut dtype, &mut shape, &mut data) {
             parts.push((name.to_owned(), dtype, shape, data));
         }
     }
-    let views = parts.iter().map(|(n, t, s, d)| (n.clone(), TensorView::new(*t, s.clone(), d).unwrap()));
+    let views =
+        parts.iter().map(|(n, t, s, d)| (n.clone(), TensorView::new(*t, s.clone(), d).unwrap()));
     let metadata = metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    fs::write(dir.join(MODEL_FILE), safetensors::serialize(views, Some(metadata)).unwrap()).unwrap();
+    fs::write(dir.join(MODEL_FILE), safetensors::serialize(views, Some(metadata)).unwrap())
+        .unwrap();
 }
 
 #[test]
@@ -86,7 +89,8 @@ fn full_precision_is_what_the_packed_model_holds_and_exports_to_the_same_codes()
                 for (got, want) in
                     got.chunks(got.len() / parts).zip(want.chunks(want.len() / parts))
                 {
-                    let mean = want.iter().map(|v| f64::from(v.abs())).sum::<f64>() / want.len() as f64;
+                    let mean =
+                        want.iter().map(|v| f64::from(v.abs())).sum::<f64>() / want.len() as f64;
                     for (g, w) in got.iter().zip(want) {
                         let code = (w / mean as f32).round().clamp(-1.0, 1.0);
                         assert_eq!(*g, code * mean as f32, "{}", spec.name);
@@ -133,12 +137,15 @@ fn files_that_are_no_models_are_refused_with_a_reason() {
     });
     refused("damaged", &|dir| {
         let mut bytes = fs::read(dir.join(MODEL_FILE)).unwrap();
-        let embed = SafeTensors::deserialize(&bytes).unwrap().tensor("embed").unwrap().data().as_ptr();
+        let embed =
+            SafeTensors::deserialize(&bytes).unwrap().tensor("embed").unwrap().data().as_ptr();
         let at = embed as usize - bytes.as_ptr() as usize;
         bytes[at + 77] ^= 1;
         fs::write(dir.join(MODEL_FILE), bytes).unwrap();
     });
-    refused("format \"bit-ttt 9\"", &|dir| rewrite(dir, &[("format", "bit-ttt 9")], |_, _, _, _| true));
+    refused("format \"bit-ttt 9\"", &|dir| {
+        rewrite(dir, &[("format", "bit-ttt 9")], |_, _, _, _| true)
+    });
     refused("no format", &|dir| rewrite(dir, &[], |_, _, _, _| true));
     refused("the file says", &|dir| rewrite(dir, &META, |_, _, _, _| true));
     refused("final_norm is missing", &|dir| rewrite(dir, &META, |n, _, _, _| n != "final_norm"));
@@ -185,7 +192,8 @@ fn files_that_are_no_models_are_refused_with_a_reason() {
     });
     refused("d_model", &|dir| {
         let json = fs::read_to_string(dir.join(CONFIG_FILE)).unwrap();
-        fs::write(dir.join(CONFIG_FILE), json.replace("\"d_model\": 128", "\"d_model\": 100")).unwrap();
+        fs::write(dir.join(CONFIG_FILE), json.replace("\"d_model\": 128", "\"d_model\": 100"))
+            .unwrap();
     });
     refused("tokens, the model has 320", &|dir| {
         Tokenizer::bytes_only(384).unwrap().save(&dir.join(TOKENIZER_FILE)).unwrap();

@@ -24,14 +24,20 @@ fn check(weights: &[i8], x: &[i8], n_in: usize) {
     let expected = reference(&packed, x, n_in);
     let tiles = pack::tile(&packed, n_in);
     let (n, rows) = (x.len() / n_in, weights.len() / n_in);
-    let sums: Vec<i32> = x.chunks_exact(n_in).map(|x| x.iter().map(|v| i32::from(*v)).sum()).collect();
+    let sums: Vec<i32> =
+        x.chunks_exact(n_in).map(|x| x.iter().map(|v| i32::from(*v)).sum()).collect();
     for kernels in kernels() {
         let mut out = vec![7; n * rows];
         kernels.tiles(&tiles, x, &sums, &mut out);
         for t in 0..n {
             for r in 0..rows {
                 let got = out[(r / 32 * n + t) * 32 + r % 32];
-                assert_eq!(got, expected[t][r], "{:?}: column {t}, row {r}, width {n_in}", kernels.isa());
+                assert_eq!(
+                    got,
+                    expected[t][r],
+                    "{:?}: column {t}, row {r}, width {n_in}",
+                    kernels.isa()
+                );
             }
         }
     }
@@ -41,7 +47,8 @@ fn check(weights: &[i8], x: &[i8], n_in: usize) {
 fn the_instruction_sets_of_this_machine() {
     let names: Vec<_> = kernels().iter().map(|k| k.isa().name()).collect();
     eprintln!("instruction sets compared: {}", names.join(", "));
-    let missing: Vec<_> = Isa::ALL.iter().filter(|isa| !isa.is_available()).map(|isa| isa.name()).collect();
+    let missing: Vec<_> =
+        Isa::ALL.iter().filter(|isa| !isa.is_available()).map(|isa| isa.name()).collect();
     eprintln!("not on this machine, so not compared: {}", missing.join(", "));
 }
 

@@ -49,8 +49,10 @@ fn exported(cfg: &ModelConfig, seed: u64, dir: &std::path::Path) -> TrainableMod
         let factor = if name == "embed" { 5.0 } else { 1.0 };
         let noise = if name.contains("norm") || name.contains("gate") { 0.3 } else { 0.0 };
         let values: Vec<f32> = var.flatten_all().unwrap().to_vec1().unwrap();
-        let values: Vec<f32> = values.iter().map(|v| v * factor + (rng.normal() * noise) as f32).collect();
-        var.set(&candle_core::Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap()).unwrap();
+        let values: Vec<f32> =
+            values.iter().map(|v| v * factor + (rng.normal() * noise) as f32).collect();
+        var.set(&candle_core::Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap())
+            .unwrap();
     }
     let params =
         |name: &str| -> Vec<f32> { model.params()[name].flatten_all().unwrap().to_vec1().unwrap() };
@@ -62,18 +64,22 @@ fn exported(cfg: &ModelConfig, seed: u64, dir: &std::path::Path) -> TrainableMod
 #[test]
 fn logits_are_those_of_the_trainable_model() {
     let mut same_steps = 0;
-    for (cfg, seed) in [(ModelConfig::preset("nano").unwrap(), 1), (two_layers(), 2), (two_layers(), 3)] {
+    for (cfg, seed) in
+        [(ModelConfig::preset("nano").unwrap(), 1), (two_layers(), 2), (two_layers(), 3)]
+    {
         let dir = tempfile::tempdir().unwrap();
         let twin = exported(&cfg, seed, dir.path());
         let ids = random_ids(100, &cfg, seed);
-        let opts = ForwardOptions { quantize: true, int8_embedding: true, spelling: Spelling::Fused };
+        let opts =
+            ForwardOptions { quantize: true, int8_embedding: true, spelling: Spelling::Fused };
         let mut state = BatchState::zeros(&cfg, 1, &Device::Cpu).unwrap();
         let hidden = twin.forward(&ids, ids.len(), &mut state, None, &opts).unwrap();
         let expected: Vec<Vec<f32>> =
             twin.logits(&hidden.squeeze(0).unwrap(), &opts).unwrap().to_vec2().unwrap();
         let spread = expected.iter().flatten().fold(0f32, |m, v| m.max(v.abs()));
         for isa in Isa::available() {
-            let brain = Brain::load(dir.path(), &BrainOptions { threads: 2, isa: Some(isa) }).unwrap();
+            let brain =
+                Brain::load(dir.path(), &BrainOptions { threads: 2, isa: Some(isa) }).unwrap();
             let mut memory = ModelState::new(&cfg);
             let mut logits = vec![0f32; cfg.vocab_size];
             let (mut worst, mut sum) = (0f32, 0f64);
@@ -87,13 +93,17 @@ fn logits_are_those_of_the_trainable_model() {
                 assert!(t >= 4 || worst < TOLERANCE, "{}: token {t}: {worst}", isa.name());
             }
             let mean = sum / (ids.len() * cfg.vocab_size) as f64;
-            eprintln!("{}: largest difference {worst:.2e}, mean {mean:.2e}, logits up to {spread:.2}", isa.name());
+            eprintln!(
+                "{}: largest difference {worst:.2e}, mean {mean:.2e}, logits up to {spread:.2}",
+                isa.name()
+            );
             assert!(spread > 1.0, "{spread}");
             assert!(worst < TOLERANCE_STEP && mean < 1e-2, "{}: {worst} {mean}", isa.name());
             same_steps += usize::from(worst < TOLERANCE);
             for (layer, fast) in memory.layers.iter().zip(&state.fast) {
                 let fast: Vec<f32> = fast.flatten_all().unwrap().to_vec1().unwrap();
-                let worst = layer.fast.iter().zip(&fast).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+                let worst =
+                    layer.fast.iter().zip(&fast).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
                 assert!(worst < TOLERANCE_STEP, "fast weights: {worst}");
             }
         }
@@ -106,10 +116,12 @@ fn chunks_and_threads_change_no_bit() {
     let cfg = ModelConfig::preset("small").unwrap();
     let ids = random_ids(150, &cfg, 9);
     for isa in Isa::available() {
-        let brain = |threads| Brain::random_with(&cfg, 4, &BrainOptions { threads, isa: Some(isa) });
+        let brain =
+            |threads| Brain::random_with(&cfg, 4, &BrainOptions { threads, isa: Some(isa) });
         let one = brain(1);
         let mut single = ModelState::new(&cfg);
-        let all: Vec<f32> = ids.iter().flat_map(|id| one.model.forward_token(*id, &mut single)).collect();
+        let all: Vec<f32> =
+            ids.iter().flat_map(|id| one.model.forward_token(*id, &mut single)).collect();
         assert!(all.iter().all(|v| v.is_finite()));
         for brain in [one, brain(3)] {
             let mut state = ModelState::new(&cfg);

@@ -79,7 +79,9 @@ pub(super) fn model_id<'a>(
     hash.update(serde_json::to_vec(cfg).map_err(|e| e.to_string())?);
     for tensor in file_tensors(cfg) {
         hash.update(format!("\n{} {:?}\n", tensor.name, tensor.shape));
-        hash.update(bytes_of(&tensor.name).ok_or_else(|| format!("tensor {} is missing", tensor.name))?);
+        hash.update(
+            bytes_of(&tensor.name).ok_or_else(|| format!("tensor {} is missing", tensor.name))?,
+        );
     }
     Ok(hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect())
 }
@@ -117,18 +119,21 @@ pub(super) struct ModelFile<'a> {
 impl<'a> ModelFile<'a> {
     /// Reads and checks `bytes`.
     pub(super) fn read(bytes: &'a [u8], cfg: &ModelConfig) -> Result<Self, String> {
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format!("not a model file: {e}"))?;
+        let (_, header) =
+            SafeTensors::read_metadata(bytes).map_err(|e| format!("not a model file: {e}"))?;
         let metadata = header.metadata().clone().unwrap_or_default();
         match metadata.get("format").map(String::as_str) {
             Some(FORMAT) => {}
             Some(other) => return Err(format!("format {other:?}, expected {FORMAT:?}")),
             None => return Err(format!("no format in the metadata, expected {FORMAT:?}")),
         }
-        let tensors = SafeTensors::deserialize(bytes).map_err(|e| format!("not a model file: {e}"))?;
+        let tensors =
+            SafeTensors::deserialize(bytes).map_err(|e| format!("not a model file: {e}"))?;
         let expected = file_tensors(cfg);
         for want in &expected {
-            let found =
-                tensors.tensor(&want.name).map_err(|_| format!("tensor {} is missing", want.name))?;
+            let found = tensors
+                .tensor(&want.name)
+                .map_err(|_| format!("tensor {} is missing", want.name))?;
             if found.dtype() != want.dtype || found.shape() != want.shape {
                 return Err(format!(
                     "tensor {} is {:?} {:?}, expected {:?} {:?}",
@@ -142,7 +147,8 @@ impl<'a> ModelFile<'a> {
             check_values(&want.name, want.dtype, found.data())?;
         }
         if tensors.len() != expected.len() {
-            let unknown = tensors.names().into_iter().find(|name| expected.iter().all(|t| t.name != *name));
+            let unknown =
+                tensors.names().into_iter().find(|name| expected.iter().all(|t| t.name != *name));
             return Err(format!("unknown tensor {}", unknown.unwrap_or("(twice)")));
         }
         let views: BTreeMap<&str, &[u8]> =
@@ -150,7 +156,9 @@ impl<'a> ModelFile<'a> {
         let id = model_id(cfg, |name| views.get(name).copied())?;
         let stated = metadata.get("model_id").map_or("", String::as_str);
         if stated != id {
-            return Err(format!("damaged: the weights are those of model {id}, the file says {stated:?}"));
+            return Err(format!(
+                "damaged: the weights are those of model {id}, the file says {stated:?}"
+            ));
         }
         let meta = metadata
             .iter()
@@ -177,7 +185,9 @@ impl<'a> ModelFile<'a> {
 
 fn check_values(name: &str, dtype: Dtype, data: &[u8]) -> Result<(), String> {
     match dtype {
-        Dtype::U8 if !pack::codes_are_valid(data) => Err(format!("tensor {name} has a weight code 3")),
+        Dtype::U8 if !pack::codes_are_valid(data) => {
+            Err(format!("tensor {name} has a weight code 3"))
+        }
         Dtype::F32 => {
             let scale = name.ends_with(".scale");
             for (i, bytes) in data.as_chunks::<4>().0.iter().enumerate() {

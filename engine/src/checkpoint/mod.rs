@@ -112,7 +112,8 @@ fn load_config(dir: &Path) -> Result<ModelConfig, LoadError> {
         return Err(wrong(&path, reason));
     }
     let bytes = fs::read(&path).map_err(|source| io(&path, source))?;
-    let config: ModelConfig = serde_json::from_slice(&bytes).map_err(|e| wrong(&path, e.to_string()))?;
+    let config: ModelConfig =
+        serde_json::from_slice(&bytes).map_err(|e| wrong(&path, e.to_string()))?;
     config.validate().map_err(|reason| wrong(&path, reason))?;
     Ok(config)
 }
@@ -213,7 +214,10 @@ pub fn export(
         let values = params(&spec.name);
         let want: usize = spec.shape.iter().product();
         if values.len() != want {
-            return Err(wrong(dir, format!("{} has {} values, expected {want}", spec.name, values.len())));
+            return Err(wrong(
+                dir,
+                format!("{} has {} values, expected {want}", spec.name, values.len()),
+            ));
         }
         if let Some(v) = values.iter().find(|v| !v.is_finite()) {
             return Err(wrong(dir, format!("{} has the value {v}", spec.name)));
@@ -245,7 +249,8 @@ pub fn export(
     ModelFile::read(&file, cfg).map_err(|reason| wrong(&path, reason))?;
     let json = serde_json::to_string_pretty(cfg).map_err(|e| wrong(dir, e.to_string()))?;
     fs::create_dir_all(dir).map_err(|source| io(dir, source))?;
-    let write = |path: PathBuf, bytes: &[u8]| fs::write(&path, bytes).map_err(|source| io(&path, source));
+    let write =
+        |path: PathBuf, bytes: &[u8]| fs::write(&path, bytes).map_err(|source| io(&path, source));
     write(dir.join(CONFIG_FILE), json.as_bytes())?;
     tokenizer.save(&dir.join(TOKENIZER_FILE))?;
     let unfinished = dir.join(format!("{MODEL_FILE}.part"));

@@ -41,7 +41,8 @@ impl Isa {
             Self::Scalar => true,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => {
-                std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+                std::arch::is_x86_feature_detected!("avx2")
+                    && std::arch::is_x86_feature_detected!("fma")
             }
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
@@ -72,10 +73,13 @@ impl Isa {
     /// # Errors
     /// A sentence with the name and the names that would do.
     pub fn parse(name: &str) -> Result<Self, String> {
-        let usable = || Self::available().iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ");
+        let usable =
+            || Self::available().iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ");
         let isa = Self::ALL.into_iter().find(|isa| isa.name() == name);
         match isa {
-            None => Err(format!("unknown instruction set {name:?}, this processor has {}", usable())),
+            None => {
+                Err(format!("unknown instruction set {name:?}, this processor has {}", usable()))
+            }
             Some(isa) if !isa.is_available() => {
                 Err(format!("this processor lacks {name}, it has {}", usable()))
             }

@@ -2,7 +2,10 @@
 //!
 //! Which thread does an item never changes its result. A pool of one has no threads. Workers spin for some microseconds
 //! after a job, because the next one comes soon, then sleep.
-#![allow(unsafe_code, reason = "hands a borrowed closure and disjoint parts of slices to the workers")]
+#![allow(
+    unsafe_code,
+    reason = "hands a borrowed closure and disjoint parts of slices to the workers"
+)]
 
 use std::{
     cell::UnsafeCell,
@@ -113,7 +116,8 @@ impl Pool {
             let (from, to) = (items * thread / parts, items * (thread + 1) / parts);
             if thread < parts && from < to {
                 // SAFETY: ranges of different threads do not overlap, and `run` calls each thread number once.
-                let (a, b) = unsafe { (a.part(from * a_len, to * a_len), b.part(from * b_len, to * b_len)) };
+                let (a, b) =
+                    unsafe { (a.part(from * a_len, to * a_len), b.part(from * b_len, to * b_len)) };
                 f(from, a, b);
             }
         });
@@ -160,7 +164,10 @@ impl Pool {
         if let Err(payload) = mine {
             std::panic::resume_unwind(payload);
         }
-        assert!(!self.shared.panicked.swap(false, Ordering::Relaxed), "a worker of the pool panicked");
+        assert!(
+            !self.shared.panicked.swap(false, Ordering::Relaxed),
+            "a worker of the pool panicked"
+        );
     }
 }
 

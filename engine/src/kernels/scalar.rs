@@ -13,7 +13,8 @@ pub const HEAD_ACT_MAX: f32 = 8191.0;
 /// Reference product of packed rows `[out, in/4]` with `x [in]`: `out[r] = Σ w[r, c] · x[c]`.
 pub fn gemv_t2_i8(packed: &[u8], x: &[i8], out: &mut [i32]) {
     for (row, out) in packed.chunks_exact(x.len() / 4).zip(out) {
-        let codes = row.iter().flat_map(|byte| (0..4).map(move |i| i32::from((byte >> (2 * i)) & 3) - 1));
+        let codes =
+            row.iter().flat_map(|byte| (0..4).map(move |i| i32::from((byte >> (2 * i)) & 3) - 1));
         *out = codes.zip(x).map(|(w, x)| w * i32::from(*x)).sum();
     }
 }
@@ -23,10 +24,14 @@ pub fn gemv_t2_i8(packed: &[u8], x: &[i8], out: &mut [i32]) {
 /// `x` is `[n, in]`, `sums [n]` the sum of each, `out` `[groups, n, 32]`.
 pub(super) fn tiles(w: &[u8], x: &[i8], sums: &[i32], out: &mut [i32]) {
     let (n, n_in) = (sums.len(), x.len() / sums.len().max(1));
-    for (group, out) in w.chunks_exact(n_in * TILE_ROWS / 4).zip(out.chunks_exact_mut(n * TILE_ROWS)) {
+    for (group, out) in
+        w.chunks_exact(n_in * TILE_ROWS / 4).zip(out.chunks_exact_mut(n * TILE_ROWS))
+    {
         for ((x, sum), out) in x.chunks_exact(n_in).zip(sums).zip(out.chunks_exact_mut(TILE_ROWS)) {
             out.fill(-sum);
-            for (tile, x) in group.as_chunks::<TILE_BYTES>().0.iter().zip(x.as_chunks::<TILE_COLS>().0) {
+            for (tile, x) in
+                group.as_chunks::<TILE_BYTES>().0.iter().zip(x.as_chunks::<TILE_COLS>().0)
+            {
                 for (quad, out) in tile.as_chunks::<4>().0.iter().zip(out.iter_mut()) {
                     for (c, byte) in quad.iter().enumerate() {
                         for s in 0..4 {
@@ -42,7 +47,8 @@ pub(super) fn tiles(w: &[u8], x: &[i8], sums: &[i32], out: &mut [i32]) {
 /// Product of int8 rows `[out, in]` with 14-bit activations `x [in]`, as `f32` of the exact sum.
 pub(super) fn gemv_i8(w: &[i8], x: &[i16], out: &mut [f32]) {
     for (row, out) in w.chunks_exact(x.len()).zip(out) {
-        let sum: i64 = row.iter().zip(x).map(|(w, x)| i64::from(i32::from(*w) * i32::from(*x))).sum();
+        let sum: i64 =
+            row.iter().zip(x).map(|(w, x)| i64::from(i32::from(*w) * i32::from(*x))).sum();
         *out = sum as f32;
     }
 }
@@ -159,7 +165,11 @@ pub(super) fn norm_quantize<const FMA: bool>(
 
 /// Causal depthwise convolution and SiLU of one token. `taps [4, W]`, `rows` the four inputs, oldest first, `out [W]`.
 #[inline(always)]
-pub(super) fn conv_silu<const FMA: bool>(taps: &[f32], rows: [&[f32]; CONV_WIDTH], out: &mut [f32]) {
+pub(super) fn conv_silu<const FMA: bool>(
+    taps: &[f32],
+    rows: [&[f32]; CONV_WIDTH],
+    out: &mut [f32],
+) {
     let w = out.len();
     let [r0, r1, r2, r3] = rows.map(|r| &r[..w]);
     let (t0, taps) = taps.split_at(w);

@@ -43,8 +43,10 @@ impl ModelState {
     /// Nothing read yet.
     pub fn new(cfg: &ModelConfig) -> Self {
         let hd = cfg.d_heads();
-        let layer =
-            LayerState { fast: vec![0.0; hd * cfg.head_dim], conv: vec![0.0; (CONV_WIDTH - 1) * 3 * hd] };
+        let layer = LayerState {
+            fast: vec![0.0; hd * cfg.head_dim],
+            conv: vec![0.0; (CONV_WIDTH - 1) * 3 * hd],
+        };
         Self { layers: vec![layer; cfg.n_layers], note: false }
     }
 }
@@ -128,7 +130,12 @@ impl Engine {
         let group_bytes = w.cols * TILE_ROWS / 4;
         let job = |first: usize, acc: &mut [i32]| {
             let groups = acc.len() / (n * TILE_ROWS);
-            self.kernels.tiles(&w.tiles[first * group_bytes..][..groups * group_bytes], x.q, x.sums, acc);
+            self.kernels.tiles(
+                &w.tiles[first * group_bytes..][..groups * group_bytes],
+                x.q,
+                x.sums,
+                acc,
+            );
         };
         if n * w.rows * w.cols >= SHARE_FROM {
             self.pool.split(acc, n * TILE_ROWS, job);
@@ -230,7 +237,9 @@ impl PackedModel {
                 + ternary(&l.down)
                 + 4 * (l.conv.len() + l.gate_weight.len())
         };
-        self.embed.len() + 4 * self.embed_scale.len() + self.layers.iter().map(per_layer).sum::<usize>()
+        self.embed.len()
+            + 4 * self.embed_scale.len()
+            + self.layers.iter().map(per_layer).sum::<usize>()
     }
 
     /// Reads one token; returns the hidden state `[C]` after it, which [`PackedModel::logits`] takes.
@@ -346,7 +355,9 @@ impl PackedModel {
         for j in 0..keep {
             match (n + j).checked_sub(keep) {
                 None => memory.conv.copy_within((n + j) * w3..(n + j + 1) * w3, j * w3),
-                Some(at) => memory.conv[j * w3..][..w3].copy_from_slice(&s.qkvg[at * 4 * hd..][..w3]),
+                Some(at) => {
+                    memory.conv[j * w3..][..w3].copy_from_slice(&s.qkvg[at * 4 * hd..][..w3])
+                }
             }
         }
 
@@ -388,11 +399,17 @@ impl PackedModel {
     ///
     /// # Errors
     /// A sentence, if the configuration is wrong or the instruction set is not there.
-    pub fn random(cfg: &ModelConfig, seed: u64, threads: usize, isa: Option<Isa>) -> Result<Self, String> {
+    pub fn random(
+        cfg: &ModelConfig,
+        seed: u64,
+        threads: usize,
+        isa: Option<Isa>,
+    ) -> Result<Self, String> {
         cfg.validate()?;
         let engine = Engine::new(threads, isa)?;
         let mut rng = Rng::new(seed);
-        let (c, hd, h, f, s) = (cfg.d_model, cfg.d_heads(), cfg.n_heads(), cfg.d_ff, cfg.n_session_heads());
+        let (c, hd, h, f, s) =
+            (cfg.d_model, cfg.d_heads(), cfg.n_heads(), cfg.d_ff, cfg.n_session_heads());
         let mut layers = Vec::with_capacity(cfg.n_layers);
         for _ in 0..cfg.n_layers {
             let mut matrix = |rows: usize, cols: usize, parts: usize| {

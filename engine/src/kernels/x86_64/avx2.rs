@@ -25,7 +25,9 @@ pub(in crate::kernels) fn tiles(w: &[u8], x: &[i8], sums: &[i32], out: &mut [i32
     let n_in = x.len() / n.max(1);
     let group_bytes = n_in * TILE_ROWS / 4;
     assert!(n > 0 && n_in % TILE_COLS == 0 && n_in > 0 && x.len() == n * n_in);
-    assert!(out.len() % (n * TILE_ROWS) == 0 && w.len() / group_bytes == out.len() / (n * TILE_ROWS));
+    assert!(
+        out.len() % (n * TILE_ROWS) == 0 && w.len() / group_bytes == out.len() / (n * TILE_ROWS)
+    );
     for (group, out) in w.chunks_exact(group_bytes).zip(out.chunks_exact_mut(n * TILE_ROWS)) {
         if n == 1 {
             one_column(group, x, sums[0], out);
@@ -34,7 +36,15 @@ pub(in crate::kernels) fn tiles(w: &[u8], x: &[i8], sums: &[i32], out: &mut [i32
         let mut at = 0;
         while at < n {
             let left = n - at;
-            let width = if left >= 8 { 8 } else if left >= 4 { 4 } else if left >= 2 { 2 } else { 1 };
+            let width = if left >= 8 {
+                8
+            } else if left >= 4 {
+                4
+            } else if left >= 2 {
+                2
+            } else {
+                1
+            };
             let x = &x[at * n_in..(at + width) * n_in];
             let sums = &sums[at..at + width];
             let out = &mut out[at * TILE_ROWS..(at + width) * TILE_ROWS];
@@ -84,9 +94,18 @@ fn one_column(group: &[u8], x: &[i8], sum: i32, out: &mut [i32]) {
                 for (i, part) in part.iter_mut().enumerate() {
                     let w = _mm256_loadu_si256(tile.add(i));
                     let p0 = _mm256_maddubs_epi16(_mm256_and_si256(w, mask), a[0]);
-                    let p1 = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16::<2>(w), mask), a[1]);
-                    let p2 = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16::<4>(w), mask), a[2]);
-                    let p3 = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16::<6>(w), mask), a[3]);
+                    let p1 = _mm256_maddubs_epi16(
+                        _mm256_and_si256(_mm256_srli_epi16::<2>(w), mask),
+                        a[1],
+                    );
+                    let p2 = _mm256_maddubs_epi16(
+                        _mm256_and_si256(_mm256_srli_epi16::<4>(w), mask),
+                        a[2],
+                    );
+                    let p3 = _mm256_maddubs_epi16(
+                        _mm256_and_si256(_mm256_srli_epi16::<6>(w), mask),
+                        a[3],
+                    );
                     let p = _mm256_add_epi16(_mm256_add_epi16(p0, p1), _mm256_add_epi16(p2, p3));
                     *part = _mm256_add_epi16(*part, p);
                 }
@@ -137,7 +156,8 @@ fn columns<const N: usize>(group: &[u8], x: &[i8], sums: &[i32], out: &mut [i32]
                         let p1 = _mm256_maddubs_epi16(w1, broadcast4(x.as_ptr(), at + 4));
                         let p2 = _mm256_maddubs_epi16(w2, broadcast4(x.as_ptr(), at + 8));
                         let p3 = _mm256_maddubs_epi16(w3, broadcast4(x.as_ptr(), at + 12));
-                        let p = _mm256_add_epi16(_mm256_add_epi16(p0, p1), _mm256_add_epi16(p2, p3));
+                        let p =
+                            _mm256_add_epi16(_mm256_add_epi16(p0, p1), _mm256_add_epi16(p2, p3));
                         *part = _mm256_add_epi16(*part, p);
                     }
                 }

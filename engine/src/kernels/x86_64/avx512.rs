@@ -17,12 +17,22 @@ pub(in crate::kernels) fn tiles(w: &[u8], x: &[i8], sums: &[i32], out: &mut [i32
     let n_in = x.len() / n.max(1);
     let group_bytes = n_in * TILE_ROWS / 4;
     assert!(n > 0 && n_in % TILE_COLS == 0 && n_in > 0 && x.len() == n * n_in);
-    assert!(out.len() % (n * TILE_ROWS) == 0 && w.len() / group_bytes == out.len() / (n * TILE_ROWS));
+    assert!(
+        out.len() % (n * TILE_ROWS) == 0 && w.len() / group_bytes == out.len() / (n * TILE_ROWS)
+    );
     for (group, out) in w.chunks_exact(group_bytes).zip(out.chunks_exact_mut(n * TILE_ROWS)) {
         let mut at = 0;
         while at < n {
             let left = n - at;
-            let width = if left >= 8 { 8 } else if left >= 4 { 4 } else if left >= 2 { 2 } else { 1 };
+            let width = if left >= 8 {
+                8
+            } else if left >= 4 {
+                4
+            } else if left >= 2 {
+                2
+            } else {
+                1
+            };
             let x = &x[at * n_in..(at + width) * n_in];
             let sums = &sums[at..at + width];
             let out = &mut out[at * TILE_ROWS..(at + width) * TILE_ROWS];
@@ -64,7 +74,8 @@ fn columns<const N: usize>(group: &[u8], x: &[i8], sums: &[i32], out: &mut [i32]
             // SAFETY: block < blocks and strip < 2, so the 64 bytes of `group` and, in each of the `N` rows of `n_in`
             // activations, 16 bytes from column 16·block lie inside (asserted above).
             unsafe {
-                let w = _mm512_loadu_si512(group.as_ptr().add(block * TILE_BYTES + 64 * strip).cast());
+                let w =
+                    _mm512_loadu_si512(group.as_ptr().add(block * TILE_BYTES + 64 * strip).cast());
                 let w0 = _mm512_and_si512(w, mask);
                 let w1 = _mm512_and_si512(_mm512_srli_epi16::<2>(w), mask);
                 let w2 = _mm512_and_si512(_mm512_srli_epi16::<4>(w), mask);
