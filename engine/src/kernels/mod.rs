@@ -85,7 +85,7 @@ impl Kernels {
     /// as `f32`.
     ///
     /// # Shapes
-    /// `w [out, in]`, `x [in]`, `out [out]`; `in` a multiple of 16, at most 16384.
+    /// `w [out, in]`, `x [in]`, `out [out]`; `in` a multiple of 32, at most 16384.
     ///
     /// # Panics
     /// If the slices do not fit each other.

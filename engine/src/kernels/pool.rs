@@ -1,7 +1,8 @@
-//! A few threads for the products of one token: a fixed split of the items, no queue, no allocation per job.
+//! A few threads for the products of one token: a fixed split into pieces, no queue, no allocation per job.
 //!
-//! Which thread does an item never changes its result. A pool of one has no threads. Workers spin for some microseconds
-//! after a job, because the next one comes soon, then sleep.
+//! Who does a piece never changes its result, so pieces are claimed: the caller does what no worker has begun, and a
+//! busy machine costs little. A pool of one has no threads. Workers spin for some microseconds after a job, because the
+//! next one comes soon, then sleep.
 #![allow(
     unsafe_code,
     reason = "hands a borrowed closure and disjoint parts of slices to the workers"
@@ -13,23 +14,25 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
 };
 
+/// Pieces of a job for each thread.
+const PIECES: usize = 4;
 /// Rounds of waiting before a worker sleeps: some tens of microseconds.
 const SPINS: usize = 4000;
 
-/// Runs `f(thread)`; valid only between the start of a job and the last decrement of `running`.
+/// Runs `f(piece)`; valid until all pieces of the job are done.
 type Job = *const (dyn Fn(usize) + Sync);
 
 struct Shared {
-    /// Number of the current job.
-    epoch: AtomicUsize,
+    /// Number of the job (upper half) and pieces that nobody has claimed (lower half).
+    ticket: AtomicU64,
     job: UnsafeCell<Option<Job>>,
-    /// Workers that have not finished the current job.
-    running: AtomicUsize,
+    /// Pieces of the job that are not done.
+    pending: AtomicUsize,
     panicked: AtomicBool,
     stop: AtomicBool,
     /// Workers asleep.
@@ -37,11 +40,41 @@ struct Shared {
     wake: Condvar,
 }
 
-// SAFETY: `job` is written only by the thread that holds `Pool::user` while no worker runs (`running` is 0), and read by
-// workers after they saw the new `epoch` (release/acquire); the closure behind it is `Sync`.
+// SAFETY: `job` is written only by the thread that holds `Pool::user` while no piece is pending, and read only after a
+// piece of that job was claimed (release/acquire on `ticket`) and before it is reported done; the closure is `Sync`.
 unsafe impl Sync for Shared {}
 // SAFETY: the pointer in `job` is used only as described for `Sync`.
 unsafe impl Send for Shared {}
+
+impl Shared {
+    /// Claims pieces and does them until none is left.
+    fn help(&self) {
+        let mut ticket = self.ticket.load(Ordering::Acquire);
+        while ticket as u32 > 0 {
+            let claim = self.ticket.compare_exchange_weak(
+                ticket,
+                ticket - 1,
+                Ordering::Acquire,
+                Ordering::Acquire,
+            );
+            if let Err(current) = claim {
+                ticket = current;
+                continue;
+            }
+            // SAFETY: a piece of this job is claimed and not done, so the job stays valid (see `Sync`).
+            if let Some(job) = unsafe { *self.job.get() } {
+                // SAFETY: as above.
+                let job = unsafe { &*job };
+                let piece = ticket as u32 as usize - 1;
+                if catch_unwind(AssertUnwindSafe(|| job(piece))).is_err() {
+                    self.panicked.store(true, Ordering::Relaxed);
+                }
+            }
+            self.pending.fetch_sub(1, Ordering::Release);
+            ticket = self.ticket.load(Ordering::Acquire);
+        }
+    }
+}
 
 /// Worker threads. Dropping the pool ends them.
 pub struct Pool {
@@ -66,9 +99,9 @@ impl Pool {
     /// smaller.
     pub fn new(threads: usize) -> Self {
         let shared = Arc::new(Shared {
-            epoch: AtomicUsize::new(0),
+            ticket: AtomicU64::new(0),
             job: UnsafeCell::new(None),
-            running: AtomicUsize::new(0),
+            pending: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             sleepers: Mutex::new(0),
@@ -78,7 +111,7 @@ impl Pool {
         for id in 1..threads {
             let shared = shared.clone();
             let builder = thread::Builder::new().name(format!("engine-{id}"));
-            match builder.spawn(move || work(&shared, id)) {
+            match builder.spawn(move || work(&shared)) {
                 Ok(worker) => workers.push(worker),
                 Err(e) => {
                     tracing::warn!("only {id} of {threads} engine threads: {e}");
@@ -95,7 +128,7 @@ impl Pool {
     }
 
     /// Splits `a` into items of `a_len` elements and `b` into items of `b_len`, and runs `f(first item, a part, b part)`
-    /// once per thread on whole items in order.
+    /// once for each of a few pieces of whole items.
     ///
     /// # Panics
     /// If the two slices have different numbers of items or `f` panics.
@@ -107,19 +140,17 @@ impl Pool {
     ) {
         let items = a.len() / a_len;
         assert!(a.len() == items * a_len && b.len() == items * b_len);
-        let parts = self.threads().min(items.max(1));
-        if parts == 1 {
+        let pieces = (self.threads() * PIECES).min(items);
+        if self.workers.is_empty() || pieces < 2 {
             return f(0, a, b);
         }
         let (a, b) = (Parts::new(a), Parts::new(b));
-        self.run(&|thread| {
-            let (from, to) = (items * thread / parts, items * (thread + 1) / parts);
-            if thread < parts && from < to {
-                // SAFETY: ranges of different threads do not overlap, and `run` calls each thread number once.
-                let (a, b) =
-                    unsafe { (a.part(from * a_len, to * a_len), b.part(from * b_len, to * b_len)) };
-                f(from, a, b);
-            }
+        self.run(pieces, &|piece| {
+            let (from, to) = (items * piece / pieces, items * (piece + 1) / pieces);
+            // SAFETY: ranges of different pieces do not overlap, and `run` does each piece once.
+            let (a, b) =
+                unsafe { (a.part(from * a_len, to * a_len), b.part(from * b_len, to * b_len)) };
+            f(from, a, b);
         });
     }
 
@@ -132,51 +163,44 @@ impl Pool {
         self.split2((a, a_len), (&mut vec![(); items], 1), |first, a, _| f(first, a));
     }
 
-    /// Calls `f` with every thread number below [`Pool::threads`] once and waits.
-    fn run(&self, f: &(dyn Fn(usize) + Sync)) {
+    /// Calls `f` with every number below `pieces` once, on whatever thread, and waits.
+    fn run(&self, pieces: usize, f: &(dyn Fn(usize) + Sync)) {
         let guard = match self.user.try_lock() {
             Ok(guard) => guard,
             Err(TryLockError::Poisoned(e)) => e.into_inner(),
-            Err(TryLockError::WouldBlock) => return (0..self.threads()).for_each(f),
+            Err(TryLockError::WouldBlock) => return (0..pieces).for_each(f),
         };
-        if self.workers.is_empty() {
-            return f(0);
-        }
-        // SAFETY: only the lifetime is dropped; this function returns (or unwinds) only after all workers are done.
+        let shared = &*self.shared;
+        // SAFETY: only the lifetime is dropped; this function returns (or unwinds) only after all pieces are done.
         let job = unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), Job>(f) };
-        // SAFETY: `user` is held and no worker runs, so nobody else touches `job`.
-        unsafe { *self.shared.job.get() = Some(job) };
-        self.shared.running.store(self.workers.len(), Ordering::Relaxed);
+        // SAFETY: `user` is held and no piece is pending, so nobody else touches `job`.
+        unsafe { *shared.job.get() = Some(job) };
+        shared.pending.store(pieces, Ordering::Relaxed);
         {
-            let sleepers = lock(&self.shared.sleepers);
-            self.shared.epoch.fetch_add(1, Ordering::Release);
+            let sleepers = lock(&shared.sleepers);
+            let number = ((shared.ticket.load(Ordering::Relaxed) >> 32) + 1) & u64::from(u32::MAX);
+            shared.ticket.store((number << 32) | pieces as u64, Ordering::Release);
             if *sleepers > 0 {
-                self.shared.wake.notify_all();
+                shared.wake.notify_all();
             }
         }
-        let mine = catch_unwind(AssertUnwindSafe(|| f(0)));
+        shared.help();
         let mut spins = 0;
-        while self.shared.running.load(Ordering::Acquire) > 0 {
+        while shared.pending.load(Ordering::Acquire) > 0 {
             spins += 1;
             if spins < SPINS { std::hint::spin_loop() } else { thread::yield_now() }
         }
+        let panicked = shared.panicked.swap(false, Ordering::Relaxed);
         drop(guard);
-        if let Err(payload) = mine {
-            std::panic::resume_unwind(payload);
-        }
-        assert!(
-            !self.shared.panicked.swap(false, Ordering::Relaxed),
-            "a worker of the pool panicked"
-        );
+        assert!(!panicked, "a piece of a job panicked");
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
         {
             let _sleepers = lock(&self.shared.sleepers);
-            self.shared.epoch.fetch_add(1, Ordering::Release);
+            self.shared.stop.store(true, Ordering::Relaxed);
             self.shared.wake.notify_all();
         }
         for worker in self.workers.drain(..) {
@@ -186,37 +210,25 @@ impl Drop for Pool {
     }
 }
 
-fn work(shared: &Shared, id: usize) {
-    let mut seen = 0;
-    loop {
+fn work(shared: &Shared) {
+    let idle = || {
+        shared.ticket.load(Ordering::Acquire) as u32 == 0 && !shared.stop.load(Ordering::Relaxed)
+    };
+    while !shared.stop.load(Ordering::Relaxed) {
         let mut spins = 0;
-        while shared.epoch.load(Ordering::Acquire) == seen {
+        while spins < SPINS && idle() {
             spins += 1;
-            if spins < SPINS {
-                std::hint::spin_loop();
-                continue;
-            }
+            std::hint::spin_loop();
+        }
+        if spins == SPINS {
             let mut sleepers = lock(&shared.sleepers);
             *sleepers += 1;
-            while shared.epoch.load(Ordering::Acquire) == seen {
+            while idle() {
                 sleepers = shared.wake.wait(sleepers).unwrap_or_else(PoisonError::into_inner);
             }
             *sleepers -= 1;
         }
-        seen = seen.wrapping_add(1);
-        if shared.stop.load(Ordering::Relaxed) {
-            return;
-        }
-        // SAFETY: the new epoch was seen, so the job was written before; it stays valid until `running` reaches 0.
-        let job = unsafe { *shared.job.get() };
-        if let Some(job) = job {
-            // SAFETY: as above.
-            let job = unsafe { &*job };
-            if catch_unwind(AssertUnwindSafe(|| job(id))).is_err() {
-                shared.panicked.store(true, Ordering::Relaxed);
-            }
-        }
-        shared.running.fetch_sub(1, Ordering::Release);
+        shared.help();
     }
 }
 

@@ -10,6 +10,9 @@ use crate::model::{CONV_WIDTH, HEAD_NORM_EPS, NORM_EPS, QK_NORM_EPS, QUANT_EPS};
 /// int8 stay below 2^31.
 pub const HEAD_ACT_MAX: f32 = 8191.0;
 
+/// Fast weights below this are zero.
+const TINY: f32 = 1e-30;
+
 /// Reference product of packed rows `[out, in/4]` with `x [in]`: `out[r] = Σ w[r, c] · x[c]`.
 pub fn gemv_t2_i8(packed: &[u8], x: &[i8], out: &mut [i32]) {
     for (row, out) in packed.chunks_exact(x.len() / 4).zip(out) {
@@ -252,7 +255,9 @@ fn ttt_strip<const FMA: bool, const W: usize>(
         for ((row, k), q) in state.chunks_exact_mut(d).zip(k).zip(q) {
             let s = &mut row[col..col + W];
             for j in 0..W {
-                s[j] = madd::<FMA>(*k, u[j], alpha * s[j]);
+                // What has decayed to nothing becomes zero: denormal numbers would make every later token slow.
+                let moved = madd::<FMA>(*k, u[j], alpha * s[j]);
+                s[j] = if moved.abs() < TINY { 0.0 } else { moved };
                 out[j] = madd::<FMA>(*q, s[j], out[j]);
             }
         }

@@ -18,8 +18,10 @@ use crate::{
 
 /// Most tokens that are read in one go.
 pub const MAX_CHUNK: usize = 64;
-/// Multiply-adds from which a product is shared between threads.
-const SHARE_FROM: usize = 1 << 17;
+/// Ternary multiply-adds from which a product is shared between threads: some ten microseconds of work.
+const SHARE_FROM: usize = 1 << 20;
+/// The same for the output head, which is slower per multiply-add.
+const SHARE_HEAD_FROM: usize = 1 << 18;
 
 /// What one layer remembers.
 #[derive(Debug, Clone, PartialEq)]
@@ -287,7 +289,11 @@ impl PackedModel {
                 *o *= s * step;
             }
         };
-        if out.len() * c >= SHARE_FROM { self.engine.pool.split(out, 1, job) } else { job(0, out) }
+        if out.len() * c >= SHARE_HEAD_FROM {
+            self.engine.pool.split(out, 1, job)
+        } else {
+            job(0, out)
+        }
     }
 
     /// Hidden states `[n, C]` of a chunk.
@@ -379,7 +385,7 @@ impl PackedModel {
                 }
             }
         };
-        if n * h * d * d * 4 >= SHARE_FROM {
+        if n * h * d * d * 8 >= SHARE_FROM {
             engine.pool.split2((&mut memory.fast, d * d), (&mut s.heads, n * d), job);
         } else {
             job(0, &mut memory.fast, &mut s.heads);

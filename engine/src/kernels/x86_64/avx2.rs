@@ -176,23 +176,25 @@ fn columns<const N: usize>(group: &[u8], x: &[i8], sums: &[i32], out: &mut [i32]
     }
 }
 
-/// [`scalar::gemv_i8`]; same shapes, `in` a multiple of 16, at most 16384.
+/// [`scalar::gemv_i8`]; same shapes, `in` a multiple of 32, at most 16384.
 #[target_feature(enable = "avx2,fma")]
 pub(in crate::kernels) fn gemv_i8(w: &[i8], x: &[i16], out: &mut [f32]) {
     let n_in = x.len();
-    assert!(n_in % 16 == 0 && n_in > 0 && w.len() == out.len() * n_in);
+    assert!(n_in % 32 == 0 && n_in > 0 && w.len() == out.len() * n_in);
     for (r, out) in out.iter_mut().enumerate() {
-        let mut acc = [_mm256_setzero_si256(); 2];
-        for step in 0..n_in / 16 {
-            // SAFETY: 16 elements of row r of `w` and of `x` from 16·step lie inside (asserted above).
+        let (mut acc0, mut acc1) = (_mm256_setzero_si256(), _mm256_setzero_si256());
+        for step in 0..n_in / 32 {
+            // SAFETY: 32 elements of row r of `w` and of `x` from 32·step lie inside (asserted above).
             unsafe {
-                let w = _mm_loadu_si128(w.as_ptr().add(r * n_in + 16 * step).cast());
-                let x = _mm256_loadu_si256(x.as_ptr().add(16 * step).cast());
-                let p = _mm256_madd_epi16(_mm256_cvtepi8_epi16(w), x);
-                acc[step % 2] = _mm256_add_epi32(acc[step % 2], p);
+                let w = w.as_ptr().add(r * n_in + 32 * step).cast::<__m128i>();
+                let x = x.as_ptr().add(32 * step).cast::<__m256i>();
+                let (w0, w1) = (_mm_loadu_si128(w), _mm_loadu_si128(w.add(1)));
+                let (x0, x1) = (_mm256_loadu_si256(x), _mm256_loadu_si256(x.add(1)));
+                acc0 = _mm256_add_epi32(acc0, _mm256_madd_epi16(_mm256_cvtepi8_epi16(w0), x0));
+                acc1 = _mm256_add_epi32(acc1, _mm256_madd_epi16(_mm256_cvtepi8_epi16(w1), x1));
             }
         }
-        *out = (sum_i32(acc[0]) + sum_i32(acc[1])) as f32;
+        *out = (sum_i32(acc0) + sum_i32(acc1)) as f32;
     }
 }
 
@@ -250,18 +252,22 @@ pub(in crate::kernels) fn gemv_f32(w: &[f32], bias: &[f32], x: &[f32], out: &mut
     scalar::gemv_f32::<true>(w, bias, x, out);
 }
 
-/// Products of unsigned and signed bytes per second that `maddubs` + `add` reach from registers: returns the number of
-/// multiply-adds done in `rounds` and a value that depends on all of them.
+/// Products of unsigned and signed bytes by `maddubs` and `add` on registers only: returns the number of multiply-adds
+/// done in `rounds` and a value that depends on all of them.
 #[target_feature(enable = "avx2,fma")]
 pub(in crate::kernels) fn dot_peak(rounds: usize) -> (u64, i32) {
-    let mut acc = [_mm256_setzero_si256(); 10];
-    let (w, mut x) = (_mm256_set1_epi8(2), _mm256_set1_epi8(3));
-    for i in 0..rounds {
-        for acc in &mut acc {
-            *acc = _mm256_add_epi16(*acc, _mm256_maddubs_epi16(w, x));
+    let mut acc = [_mm256_setzero_si256(); 7];
+    let mut w = [_mm256_setzero_si256(); 7];
+    for (i, w) in w.iter_mut().enumerate() {
+        *w = _mm256_set1_epi8(std::hint::black_box(i as i8 % 3));
+    }
+    let mut x = _mm256_set1_epi8(std::hint::black_box(3));
+    for _ in 0..rounds {
+        for (acc, w) in acc.iter_mut().zip(&w) {
+            *acc = _mm256_add_epi16(*acc, _mm256_maddubs_epi16(*w, x));
         }
-        // A new operand each round, so that nothing is computed ahead of time.
-        x = _mm256_xor_si256(x, _mm256_set1_epi32(i as i32 & 1));
+        // A new operand each round, so that no product is computed once for all.
+        x = _mm256_add_epi8(x, w[1]);
     }
     let total = acc.into_iter().fold(_mm256_setzero_si256(), |a, b| _mm256_add_epi32(a, b));
     ((rounds * acc.len() * 32) as u64, sum_i32(total) as i32)
