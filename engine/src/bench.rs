@@ -274,18 +274,33 @@ fn fast_weight_step(report: &mut BenchReport, kernels: Kernels, budget: Duration
     kernels.l2_normalize(&mut q);
     kernels.l2_normalize(&mut k);
     let (mut state, mut o) = (noise(d * d), vec![0f32; d]);
-    for (name, gates) in [("learning", (0.5, 0.99)), ("closed", (0.0, 1.0))] {
-        let seconds = best_seconds(budget, || {
-            kernels.ttt_step([&q, &k, &v], black_box(gates), &mut state, &mut o);
-            black_box(&mut o);
-        });
+    let (width, gain) = (768, vec![1f32; 768]);
+    let (row, taps) = (noise(width), noise(4 * width));
+    let (mut x, mut step, mut out) = (row.clone(), vec![0i8; width], vec![0f32; width]);
+    let mut add = |name: String, seconds: f64| {
         report.kernels.push(KernelFigure {
-            name: format!("fast-weight step, 64 wide, {name}"),
+            name,
             isa: kernels.isa().name(),
             threads: 1,
             value: seconds * 1e6,
             unit: "us",
         });
+    };
+    let seconds = best_seconds(budget / 2, || {
+        x.copy_from_slice(&row);
+        black_box(kernels.norm_quantize(&mut x, &gain, true, &mut step));
+    });
+    add(format!("norm and int8 rounding, {width} wide"), seconds);
+    let seconds = best_seconds(budget / 2, || {
+        kernels.conv_silu(&taps, [black_box(&row); 4], &mut out);
+    });
+    add(format!("convolution and SiLU, {width} wide"), seconds);
+    for (name, gates) in [("learning", (0.5, 0.99)), ("closed", (0.0, 1.0))] {
+        let seconds = best_seconds(budget, || {
+            kernels.ttt_step([&q, &k, &v], black_box(gates), &mut state, &mut o);
+            black_box(&mut o);
+        });
+        add(format!("fast-weight step, 64 wide, {name}"), seconds);
     }
 }
 

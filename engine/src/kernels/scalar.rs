@@ -230,39 +230,46 @@ fn ttt_strip<const FMA: bool, const W: usize>(
     o: &mut [f32],
 ) {
     let d = o.len();
-    let (mut u, mut out) = ([0f32; W], [0f32; W]);
+    if eta == 0.0 && alpha == 1.0 {
+        let out = read_strip::<FMA, W>(q, state, d, col);
+        return o[col..col + W].copy_from_slice(&out);
+    }
+    let mut u = [0f32; W];
     if eta != 0.0 {
-        let mut read = [0f32; W];
-        for (row, k) in state.chunks_exact(d).zip(k) {
-            let s = &row[col..col + W];
-            for j in 0..W {
-                read[j] = madd::<FMA>(*k, s[j], read[j]);
-            }
-        }
-        let v = &v[col..col + W];
-        for j in 0..W {
-            u[j] = eta * (v[j] - alpha * read[j]);
+        let read = read_strip::<FMA, W>(k, state, d, col);
+        for (u, (v, read)) in u.iter_mut().zip(v[col..col + W].iter().zip(&read)) {
+            *u = eta * (v - alpha * read);
         }
     }
-    if eta == 0.0 && alpha == 1.0 {
-        for (row, q) in state.chunks_exact(d).zip(q) {
-            let s = &row[col..col + W];
-            for j in 0..W {
-                out[j] = madd::<FMA>(*q, s[j], out[j]);
-            }
-        }
-    } else {
-        for ((row, k), q) in state.chunks_exact_mut(d).zip(k).zip(q) {
-            let s = &mut row[col..col + W];
-            for j in 0..W {
-                // What has decayed to nothing becomes zero: denormal numbers would make every later token slow.
-                let moved = madd::<FMA>(*k, u[j], alpha * s[j]);
-                s[j] = if moved.abs() < TINY { 0.0 } else { moved };
-                out[j] = madd::<FMA>(*q, s[j], out[j]);
-            }
+    let mut out = [0f32; W];
+    for ((row, k), q) in state.chunks_exact_mut(d).zip(k).zip(q) {
+        let Some(s) = row[col..].first_chunk_mut::<W>() else { continue };
+        for j in 0..W {
+            // What has decayed to nothing becomes zero: denormal numbers would make every later token slow.
+            let moved = madd::<FMA>(*k, u[j], alpha * s[j]);
+            s[j] = if moved.abs() < TINY { 0.0 } else { moved };
+            out[j] = madd::<FMA>(*q, s[j], out[j]);
         }
     }
     o[col..col + W].copy_from_slice(&out);
+}
+
+/// Columns `col..col + W` of `x · S`, `x [D]`.
+#[inline(always)]
+fn read_strip<const FMA: bool, const W: usize>(
+    x: &[f32],
+    state: &[f32],
+    d: usize,
+    col: usize,
+) -> [f32; W] {
+    let mut out = [0f32; W];
+    for (row, x) in state.chunks_exact(d).zip(x) {
+        let Some(s) = row[col..].first_chunk::<W>() else { continue };
+        for j in 0..W {
+            out[j] = madd::<FMA>(*x, s[j], out[j]);
+        }
+    }
+    out
 }
 
 /// `RMSNorm_head(o) · gain ⊙ SiLU(g)` of one token: `o`, `g`, `out` `[H·D]`, `gain [D]`.
