@@ -24,9 +24,10 @@ pub(in crate::kernels) fn tiles(w: &[u8], x: &[i8], sums: &[i32], out: &mut [i32
     let n = sums.len();
     let n_in = x.len() / n.max(1);
     let group_bytes = n_in * TILE_ROWS / 4;
-    assert!(n > 0 && n_in % TILE_COLS == 0 && n_in > 0 && x.len() == n * n_in);
+    assert!(n > 0 && n_in.is_multiple_of(TILE_COLS) && n_in > 0 && x.len() == n * n_in);
     assert!(
-        out.len() % (n * TILE_ROWS) == 0 && w.len() / group_bytes == out.len() / (n * TILE_ROWS)
+        out.len().is_multiple_of(n * TILE_ROWS)
+            && w.len() / group_bytes == out.len() / (n * TILE_ROWS)
     );
     for (group, out) in w.chunks_exact(group_bytes).zip(out.chunks_exact_mut(n * TILE_ROWS)) {
         if n == 1 {
@@ -128,7 +129,7 @@ fn columns<const N: usize>(group: &[u8], x: &[i8], sums: &[i32], out: &mut [i32]
     let n_in = x.len() / N;
     let blocks = n_in / TILE_COLS;
     assert!(group.len() == blocks * TILE_BYTES && out.len() == N * TILE_ROWS && sums.len() == N);
-    assert!(x.len() == N * n_in && n_in % TILE_COLS == 0);
+    assert!(x.len() == N * n_in && n_in.is_multiple_of(TILE_COLS));
     let (mask, ones) = (_mm256_set1_epi8(3), _mm256_set1_epi16(1));
     for strip in 0..4 {
         let mut acc = [_mm256_setzero_si256(); N];
@@ -180,7 +181,7 @@ fn columns<const N: usize>(group: &[u8], x: &[i8], sums: &[i32], out: &mut [i32]
 #[target_feature(enable = "avx2,fma")]
 pub(in crate::kernels) fn gemv_i8(w: &[i8], x: &[i16], out: &mut [f32]) {
     let n_in = x.len();
-    assert!(n_in % 32 == 0 && n_in > 0 && w.len() == out.len() * n_in);
+    assert!(n_in.is_multiple_of(32) && n_in > 0 && w.len() == out.len() * n_in);
     for (r, out) in out.iter_mut().enumerate() {
         let (mut acc0, mut acc1) = (_mm256_setzero_si256(), _mm256_setzero_si256());
         for step in 0..n_in / 32 {

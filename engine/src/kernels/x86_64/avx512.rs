@@ -16,9 +16,10 @@ pub(in crate::kernels) fn tiles(w: &[u8], x: &[i8], sums: &[i32], out: &mut [i32
     let n = sums.len();
     let n_in = x.len() / n.max(1);
     let group_bytes = n_in * TILE_ROWS / 4;
-    assert!(n > 0 && n_in % TILE_COLS == 0 && n_in > 0 && x.len() == n * n_in);
+    assert!(n > 0 && n_in.is_multiple_of(TILE_COLS) && n_in > 0 && x.len() == n * n_in);
     assert!(
-        out.len() % (n * TILE_ROWS) == 0 && w.len() / group_bytes == out.len() / (n * TILE_ROWS)
+        out.len().is_multiple_of(n * TILE_ROWS)
+            && w.len() / group_bytes == out.len() / (n * TILE_ROWS)
     );
     for (group, out) in w.chunks_exact(group_bytes).zip(out.chunks_exact_mut(n * TILE_ROWS)) {
         let mut at = 0;
@@ -63,7 +64,7 @@ fn columns<const N: usize>(group: &[u8], x: &[i8], sums: &[i32], out: &mut [i32]
     let n_in = x.len() / N;
     let blocks = n_in / TILE_COLS;
     assert!(group.len() == blocks * TILE_BYTES && out.len() == N * TILE_ROWS && sums.len() == N);
-    assert!(x.len() == N * n_in && n_in % TILE_COLS == 0);
+    assert!(x.len() == N * n_in && n_in.is_multiple_of(TILE_COLS));
     let mask = _mm512_set1_epi8(3);
     let mut acc = [[_mm512_setzero_si512(); 2]; N];
     for (acc, sum) in acc.iter_mut().zip(sums) {
