@@ -178,7 +178,7 @@ fn straight_and_bled(pixmap: &tiny_skia::Pixmap) -> Vec<u8> {
         let before = data.clone();
         let colored = |x: usize, y: usize| {
             let p = &before[(y * w + x) * 4..][..4];
-            (p[3] > 0 || p[0] | p[1] | p[2] != 0).then_some([p[0], p[1], p[2]])
+            (p[3] >= 8 || (p[3] == 0 && p[0] | p[1] | p[2] != 0)).then_some([p[0], p[1], p[2]])
         };
         for y in 0..h {
             for x in 0..w {
