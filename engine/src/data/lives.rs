@@ -17,22 +17,22 @@ use crate::{
 };
 
 /// Encoded documents that serve as everyday talk inside a life.
-pub trait Filler {
+pub(super) trait Filler {
     /// A short talk or text in `lang`: its tokens, and for each whether the companion (or a document) says it.
     fn draw(&self, lang: Lang, rng: &mut Rng) -> Option<(&[TokenId], &[bool])>;
 }
 
 /// Size of a life.
 #[derive(Debug, Clone, Copy)]
-pub struct LifeSize {
+pub(super) struct LifeSize {
     /// Facts to tell.
-    pub n_facts: usize,
+    pub(super) n_facts: usize,
     /// End after about this many tokens.
-    pub max_tokens: usize,
+    pub(super) max_tokens: usize,
     /// Probability that an event is everyday talk.
-    pub p_filler: f64,
+    pub(super) p_filler: f64,
     /// Probability of a burst of several talks.
-    pub p_burst: f64,
+    pub(super) p_burst: f64,
 }
 
 /// A fact as this life knows it: topic in words, and the wordings to tell and ask it.
@@ -56,7 +56,7 @@ struct Life<'a, 'w> {
 }
 
 /// Writes one life.
-pub fn write_life(
+pub(super) fn write_life(
     sources: &Sources,
     filler: &dyn Filler,
     tok: &Tokenizer,

@@ -269,7 +269,7 @@ fn add_text(set: &str, text: &str, out: &mut Sources) {
     };
     let (target, joiner) = if lang == Lang::Ja { (400, "\n") } else { (900, "\n") };
     let mut piece = String::new();
-    let mut flush = |piece: &mut String, out: &mut Sources| {
+    let flush = |piece: &mut String, out: &mut Sources| {
         let p = piece.trim();
         if p.chars().count() >= 40 && !odd(p) {
             out.docs.push(SourceDoc { set: set.to_owned(), lang, doc: Doc::Text(p.to_owned()) });
