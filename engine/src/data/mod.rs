@@ -51,6 +51,18 @@ pub enum Stage {
     Dense,
     /// Long lives; the memory is carried from segment to segment.
     Lives,
+    /// As [`Stage::Lives`], with the companion's own voice in most of the plain talk.
+    Voice,
+}
+
+impl Stage {
+    /// Share of authored pieces in plain text episodes.
+    fn authored_share(self) -> f64 {
+        match self {
+            Self::Dense | Self::Lives => 0.35,
+            Self::Voice => 0.85,
+        }
+    }
 }
 
 /// Where the text is.
@@ -205,7 +217,11 @@ impl Dataset {
     }
 
     fn episode(&self, row: usize, episode: u64, stage: Stage) -> (Vec<TokenId>, Vec<f32>) {
-        let stage_key = if stage == Stage::Dense { 1 } else { 2 };
+        let stage_key = match stage {
+            Stage::Dense => 1,
+            Stage::Lives => 2,
+            Stage::Voice => 3,
+        };
         let mut rng = Rng::keyed(self.seed, &[row as u64, episode, stage_key]);
         let inner = &*self.inner;
         if rng.chance(P_LIFE) && !inner.sources.authored.is_empty() {
@@ -216,7 +232,7 @@ impl Dataset {
                     p_filler: 0.08,
                     p_burst: 0.0,
                 },
-                Stage::Lives => {
+                Stage::Lives | Stage::Voice => {
                     let n_facts = [1, 2, 3, 4, 4, 6, 8, 8, 12, 16][rng.below(10)];
                     LifeSize {
                         n_facts,
@@ -232,7 +248,7 @@ impl Dataset {
         let (mut ids, mut weights) = (Vec::new(), Vec::new());
         let lang = if rng.chance(0.5) { Lang::En } else { Lang::Ja };
         while ids.len() < target {
-            if rng.chance(0.35) && !inner.sources.authored.is_empty() {
+            if rng.chance(stage.authored_share()) && !inner.sources.authored.is_empty() {
                 let size = LifeSize { n_facts: 0, max_tokens: 30, p_filler: 1.0, p_burst: 0.0 };
                 let (a, b) = write_life(
                     &inner.sources,
