@@ -80,7 +80,7 @@ impl Shard {
             digest.update(text.as_bytes());
             digest.update([0]);
         }
-        let held_out: Vec<bool> = texts.iter().map(|t| hash(t) % HELD_OUT_OF == 0).collect();
+        let held_out: Vec<bool> = texts.iter().map(|t| hash(t).is_multiple_of(HELD_OUT_OF)).collect();
         let key: String = digest.finalize().iter().take(12).map(|b| format!("{b:02x}")).collect();
         let path = cache_dir.join(format!("{key}.tokens"));
         if let Some(shard) = Self::read(&path, docs.len(), held_out.clone(), tok.vocab_size()) {
