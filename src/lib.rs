@@ -14,6 +14,10 @@ pub mod controls;
 #[cfg(feature = "window")]
 pub mod dialogue;
 #[cfg(feature = "window")]
+pub mod game;
+#[cfg(feature = "window")]
+pub mod mascot;
+#[cfg(feature = "window")]
 pub mod memory_panel;
 #[cfg(feature = "window")]
 pub mod onboarding;
@@ -23,6 +27,8 @@ pub mod persona_panel;
 pub mod settings;
 #[cfg(feature = "window")]
 pub mod theme;
+#[cfg(feature = "window")]
+pub mod window;
 
 /// The mascot on the desktop; where no display can be opened, the companion in this terminal, after a line that says why.
 ///
@@ -33,3 +39,6 @@ pub fn run_window(options: &options::Options, places: &paths::Places) -> anyhow:
     eprintln!("This build has no window; here is the companion in the terminal.");
     modes::chat::run(options, places)
 }
+
+#[cfg(feature = "window")]
+pub use game::run_window;

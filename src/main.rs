@@ -28,7 +28,8 @@ fn main() -> ExitCode {
 
 /// Warnings to standard error; `RUST_LOG` shows more.
 fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
@@ -45,6 +46,8 @@ fn run(options: &Options) -> anyhow::Result<()> {
         #[cfg(feature = "train")]
         Mode::Eval { data, json } => modes::eval::run(options, &places, data, *json),
         #[cfg(not(feature = "train"))]
-        Mode::Train(_) | Mode::Eval { .. } => anyhow::bail!("this build has no trainer: build with the feature `train`"),
+        Mode::Train(_) | Mode::Eval { .. } => {
+            anyhow::bail!("this build has no trainer: build with the feature `train`")
+        }
     }
 }

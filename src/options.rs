@@ -56,7 +56,7 @@ pub struct RawOptions {
     device: DeviceOption,
 
     /// With --train: nano, small, base or large.
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", value_parser = ["nano", "small", "base", "large"])]
     preset: Option<String>,
     /// With --train or --eval: a folder of text (.jsonl, .jsonl.zst, .txt); may be given several times.
     #[arg(long, value_name = "DIR")]
@@ -65,9 +65,9 @@ pub struct RawOptions {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// With --train: steps of the whole run.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "hours")]
     steps: Option<u64>,
-    /// With --train: hours of the whole run.
+    /// With --train: hours of the whole run. Default 1, if --steps is not given.
     #[arg(long, value_name = "H")]
     hours: Option<f64>,
     /// With --train: go on from the checkpoint in --out.
@@ -148,9 +148,13 @@ impl Options {
     /// A sentence for the person.
     pub fn check(raw: RawOptions) -> Result<Self, String> {
         let rule = |ok: bool, text: &str| if ok { Ok(()) } else { Err(text.to_owned()) };
-        let train_only = raw.preset.is_some() || raw.out.is_some() || raw.steps.is_some() || raw.hours.is_some();
+        let train_only =
+            raw.preset.is_some() || raw.out.is_some() || raw.steps.is_some() || raw.hours.is_some();
         let train_only = train_only || raw.resume || raw.init.is_some() || raw.batch.is_some();
-        rule(raw.train || !train_only, "--preset, --out, --steps, --hours, --resume, --init and --batch go with --train")?;
+        rule(
+            raw.train || !train_only,
+            "--preset, --out, --steps, --hours, --resume, --init and --batch go with --train",
+        )?;
         rule(raw.train || raw.eval || raw.data.is_empty(), "--data goes with --train or --eval")?;
         rule(raw.chat || !raw.jsonl, "--jsonl goes with --chat")?;
         rule(raw.eval || raw.bench || !raw.json, "--json goes with --eval or --bench")?;
@@ -163,13 +167,13 @@ impl Options {
         } else if raw.chat {
             if raw.jsonl { Mode::Jsonl } else { Mode::Chat }
         } else if raw.train {
-            rule(raw.steps.is_some() || raw.hours.is_some(), "--train needs --steps N or --hours H")?;
+            rule(raw.steps != Some(0), "--steps must be more than 0")?;
             Mode::Train(TrainMode {
                 preset: raw.preset.unwrap_or_else(|| "small".into()),
                 data: raw.data,
                 out: raw.out.ok_or("--train needs --out DIR")?,
                 steps: raw.steps,
-                hours: raw.hours,
+                hours: raw.hours.or(raw.steps.is_none().then_some(1.0)),
                 resume: raw.resume,
                 init: raw.init,
                 batch: raw.batch.unwrap_or(8).clamp(1, 1024),
@@ -181,7 +185,8 @@ impl Options {
         } else {
             Mode::Window
         };
-        let spare = std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1));
+        let spare =
+            std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1));
         Ok(Self {
             mode,
             saves: raw.saves,
@@ -200,7 +205,8 @@ mod tests {
     use super::*;
 
     fn check(args: &str) -> Result<Options, String> {
-        let raw = RawOptions::try_parse_from(std::iter::once("companion").chain(args.split_whitespace()));
+        let raw =
+            RawOptions::try_parse_from(std::iter::once("companion").chain(args.split_whitespace()));
         Options::check(raw.map_err(|e| e.to_string())?)
     }
 
@@ -214,7 +220,17 @@ mod tests {
 
     #[test]
     fn what_does_not_belong_together_is_refused() {
-        for args in ["--chat --eval", "--jsonl", "--steps 3", "--train --out x", "--train --steps 3", "--temperature 3 --chat", "--data x --chat", "--threads 0"] {
+        for args in [
+            "--chat --eval",
+            "--jsonl",
+            "--steps 3",
+            "--train --steps 3",
+            "--train --out x --steps 1 --hours 1",
+            "--train --out x --preset huge",
+            "--temperature 3 --chat",
+            "--data x --chat",
+            "--threads 0",
+        ] {
             assert!(check(args).is_err(), "{args}");
         }
     }

@@ -7,11 +7,7 @@ use serde::Serialize;
 
 use crate::{
     checkpoint::Brain,
-    kernels::{
-        Isa, float,
-        pack::Activations,
-        ternary::gemv_t2_i8,
-    },
+    kernels::{Isa, float, pack::Activations, ternary::gemv_t2_i8},
     model::{
         ModelConfig,
         packed::{ModelState, Scratch},
@@ -94,9 +90,14 @@ fn best_seconds(mut f: impl FnMut()) -> f64 {
 /// If a preset cannot be run.
 pub fn run() -> Result<BenchReport, BenchError> {
     let isa = Isa::active();
-    let gemv = [(512, 512), (1024, 256), (2560, 2560), (16384, 8192)].map(|shape| gemv(isa, shape)).to_vec();
+    let gemv = [(512, 512), (1024, 256), (2560, 2560), (16384, 8192)]
+        .map(|shape| gemv(isa, shape))
+        .to_vec();
     let (ttt_step_us, ttt_step_scalar_us) = ttt_step();
-    let models = ["nano", "small", "base", "bench-30m", "bench-125m"].map(model).into_iter().collect::<Result<_, _>>()?;
+    let models = ["nano", "small", "base", "bench-30m", "bench-125m"]
+        .map(model)
+        .into_iter()
+        .collect::<Result<_, _>>()?;
     Ok(BenchReport {
         isa: isa.name().to_owned(),
         dram_read_gb_per_s: dram_read(),
@@ -105,13 +106,16 @@ pub fn run() -> Result<BenchReport, BenchError> {
         ttt_step_scalar_us,
         models,
         #[cfg(feature = "train")]
-        training: crate::trainer::speed::measure("small", 8, 256, 3).map_err(|e| BenchError(e.to_string()))?,
+        training: crate::trainer::speed::measure("small", 8, 256, 3)
+            .map_err(|e| BenchError(e.to_string()))?,
     })
 }
 
 fn gemv(isa: Isa, (rows, cols): (usize, usize)) -> GemvRow {
     let mut rng = Rng::new(1);
-    let w: Vec<u8> = (0..rows * cols / 4).map(|_| [0, 1, 4, 6, 9, 20, 37, 85, 104, 149, 170][rng.below(11)]).collect();
+    let w: Vec<u8> = (0..rows * cols / 4)
+        .map(|_| [0, 1, 4, 6, 9, 20, 37, 85, 104, 149, 170][rng.below(11)])
+        .collect();
     let x: Vec<i8> = (0..cols).map(|_| rng.below(255) as i8).collect();
     let mut acts = Activations::default();
     acts.set(&x);
@@ -121,7 +125,13 @@ fn gemv(isa: Isa, (rows, cols): (usize, usize)) -> GemvRow {
         macs / best_seconds(|| gemv_t2_i8(isa, &w, &acts, &mut out)) / 1e9
     };
     let (fast, scalar) = (gmac(isa), gmac(Isa::Scalar));
-    GemvRow { shape: (rows, cols), gmac_per_s: fast, scalar_gmac_per_s: scalar, ratio: fast / scalar, weight_gb_per_s: fast / 4.0 }
+    GemvRow {
+        shape: (rows, cols),
+        gmac_per_s: fast,
+        scalar_gmac_per_s: scalar,
+        ratio: fast / scalar,
+        weight_gb_per_s: fast / 4.0,
+    }
 }
 
 fn dram_read() -> f64 {
@@ -162,7 +172,8 @@ fn ttt_step() -> (f64, f64) {
 }
 
 fn model(preset: &str) -> Result<ModelRow, BenchError> {
-    let cfg = ModelConfig::preset(preset).ok_or_else(|| BenchError(format!("no preset {preset}")))?;
+    let cfg =
+        ModelConfig::preset(preset).ok_or_else(|| BenchError(format!("no preset {preset}")))?;
     let brain = Brain::random(&cfg, 1);
     let mut state = ModelState::new(&cfg);
     let mut scratch = Scratch::default();
@@ -188,7 +199,10 @@ fn model(preset: &str) -> Result<ModelRow, BenchError> {
     let prompt_seconds = best_seconds(|| {
         brain.model.forward(&prompt, &mut state, &mut scratch);
     });
-    let step = ttt_step().0 * 1e-6 * (cfg.n_heads() * cfg.n_layers) as f64 * (cfg.head_dim as f64 / 64.0).powi(2);
+    let step = ttt_step().0
+        * 1e-6
+        * (cfg.n_heads() * cfg.n_layers) as f64
+        * (cfg.head_dim as f64 / 64.0).powi(2);
     Ok(ModelRow {
         preset: preset.to_owned(),
         m_params: cfg.n_params() as f64 / 1e6,
@@ -201,20 +215,40 @@ fn model(preset: &str) -> Result<ModelRow, BenchError> {
 
 impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "instruction set {}, DRAM read {:.1} GB/s (one thread)", self.isa, self.dram_read_gb_per_s)?;
+        writeln!(
+            f,
+            "instruction set {}, DRAM read {:.1} GB/s (one thread)",
+            self.isa, self.dram_read_gb_per_s
+        )?;
         writeln!(f, "\nmatrix x vector, one thread   GMAC/s   scalar   ratio   weights GB/s")?;
         for r in &self.gemv {
             let (a, b) = r.shape;
-            writeln!(f, "{:>12} x {:<6} {:>16.1} {:>8.2} {:>7.1} {:>14.1}", a, b, r.gmac_per_s, r.scalar_gmac_per_s, r.ratio, r.weight_gb_per_s)?;
+            writeln!(
+                f,
+                "{:>12} x {:<6} {:>16.1} {:>8.2} {:>7.1} {:>14.1}",
+                a, b, r.gmac_per_s, r.scalar_gmac_per_s, r.ratio, r.weight_gb_per_s
+            )?;
         }
         let ratio = self.ttt_step_scalar_us / self.ttt_step_us;
-        writeln!(f, "\nfast-weight step, one head 64 x 64: {:.2} us (by the formula {:.2} us, ratio {ratio:.1})", self.ttt_step_us, self.ttt_step_scalar_us)?;
-        writeln!(f, "\nmodel        M params   decode tok/s   prompt tok/s   fast weights   late/early")?;
+        writeln!(
+            f,
+            "\nfast-weight step, one head 64 x 64: {:.2} us (by the formula {:.2} us, ratio {ratio:.1})",
+            self.ttt_step_us, self.ttt_step_scalar_us
+        )?;
+        writeln!(
+            f,
+            "\nmodel        M params   decode tok/s   prompt tok/s   fast weights   late/early"
+        )?;
         for m in &self.models {
             writeln!(
                 f,
                 "{:<12} {:>8.1} {:>14.0} {:>14.0} {:>12.0} % {:>12.2}",
-                m.preset, m.m_params, m.decode_tokens_per_s, m.prompt_tokens_per_s, m.ttt_share * 100.0, m.late_by_early
+                m.preset,
+                m.m_params,
+                m.decode_tokens_per_s,
+                m.prompt_tokens_per_s,
+                m.ttt_share * 100.0,
+                m.late_by_early
             )?;
         }
         #[cfg(feature = "train")]

@@ -3,7 +3,10 @@
 //! `COMPANION 1\n`, one line of JSON (names, lengths and SHA-256 sums of the files), then the files one behind the other.
 //! The same slot gives the same bytes. A bundle is checked whole before anything is taken from it.
 
-use std::{io::Write, path::Path};
+use std::{
+    io::{Read, Write},
+    path::Path,
+};
 
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -29,12 +32,27 @@ fn sum(data: &[u8]) -> String {
     Sha256::digest(data).iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Writes a bundle of named files; it appears under its name only when it is whole.
+/// Writes a bundle of named files; it appears under its name only when it is whole. An older bundle is replaced, any
+/// other file is not.
 pub(super) fn write(path: &Path, files: &[(&str, Vec<u8>)]) -> anyhow::Result<()> {
-    let entry = |(name, data): &(&str, Vec<u8>)| IndexEntry { name: (*name).to_owned(), bytes: data.len(), sha256: sum(data) };
+    if let Ok(mut old) = std::fs::File::open(path) {
+        let mut start = [0; MAGIC.len()];
+        let is_bundle = old.read_exact(&mut start).is_ok() && start == MAGIC;
+        ensure!(
+            is_bundle,
+            "{} is there already and is not a companion file; choose another name",
+            path.display()
+        );
+    }
+    let entry = |(name, data): &(&str, Vec<u8>)| IndexEntry {
+        name: (*name).to_owned(),
+        bytes: data.len(),
+        sha256: sum(data),
+    };
     let index = Index { files: files.iter().map(entry).collect() };
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir).with_context(|| format!("cannot write in {}", dir.display()))?;
+    let mut file = tempfile::NamedTempFile::new_in(dir)
+        .with_context(|| format!("cannot write in {}", dir.display()))?;
     file.write_all(MAGIC)?;
     file.write_all(serde_json::to_string(&index)?.as_bytes())?;
     file.write_all(b"\n")?;
@@ -53,8 +71,12 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     ensure!(len <= MAX_BYTES, "{name}: {len} bytes are too many for a companion");
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
     let Some(rest) = bytes.strip_prefix(MAGIC) else { bail!("{name} is not a companion file") };
-    let end = rest.iter().position(|b| *b == b'\n').with_context(|| format!("{name} is damaged: no index"))?;
-    let index: Index = serde_json::from_slice(&rest[..end]).with_context(|| format!("{name} is damaged"))?;
+    let end = rest
+        .iter()
+        .position(|b| *b == b'\n')
+        .with_context(|| format!("{name} is damaged: no index"))?;
+    let index: Index =
+        serde_json::from_slice(&rest[..end]).with_context(|| format!("{name} is damaged"))?;
     let mut data = &rest[end + 1..];
     let mut files = Vec::new();
     for entry in index.files {
@@ -82,6 +104,11 @@ mod tests {
         write(&path, &files).expect("write again");
         assert_eq!(std::fs::read(&path).expect("read"), bytes, "deterministic");
         assert_eq!(read(&path).expect("bundle")[1].1, vec![7u8; 300]);
+        let other = dir.path().join("letter.txt");
+        std::fs::write(&other, "dear").expect("letter");
+        assert!(
+            write(&other, &files).is_err() && std::fs::read(&other).expect("letter") == b"dear"
+        );
         for len in (0..bytes.len()).step_by(7) {
             std::fs::write(&path, &bytes[..len]).expect("cut");
             assert!(read(&path).is_err(), "{len}");

@@ -4,7 +4,6 @@
 //! memory on disk. The memory is written before an exchange counts as finished.
 
 use std::{
-    ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,7 +14,7 @@ use anyhow::Context;
 use engine::{
     checkpoint::{Brain, BrainOptions},
     sampler::SamplerOptions,
-    session::{Memory, MemoryRing, ReplyPart, Session, SessionOptions},
+    session::{Memory, MemoryRing, Reply, ReplyPart, Session, SessionOptions},
     topics::{self, Lang},
 };
 
@@ -25,7 +24,7 @@ use super::{
 };
 use crate::persona::{
     journal::Entry,
-    slots::{OpenSlot, SlotFolder},
+    slots::{Identity, OpenSlot, SlotFolder},
 };
 
 /// Pieces of a reply go out at most this often.
@@ -36,8 +35,22 @@ const MAX_REPLY_TOKENS: usize = 256;
 const MAX_RESTARTS: usize = 5;
 /// Facts that the memory panel asks for.
 const ASKED: [&str; 16] = [
-    "name", "nickname", "birthday", "age", "city", "job", "food", "drink", "color", "hobby", "dog_name", "cat_name",
-    "friend_name", "allergy", "dream", "weekend_plan",
+    "name",
+    "nickname",
+    "birthday",
+    "age",
+    "city",
+    "job",
+    "food",
+    "drink",
+    "color",
+    "hobby",
+    "dog_name",
+    "cat_name",
+    "friend_name",
+    "allergy",
+    "dream",
+    "weekend_plan",
 ];
 
 /// Serves requests until `Quit` or until nobody listens.
@@ -45,13 +58,16 @@ pub(super) fn run(setup: &BrainSetup, side: &BrainSide) {
     let mut slot = setup.slot.clone();
     let mut answers: Option<TurnId> = None;
     for _ in 0..=MAX_RESTARTS {
-        let outcome = catch_unwind(AssertUnwindSafe(|| serve(setup, side, &mut slot, &mut answers)));
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| serve(setup, side, &mut slot, &mut answers)));
         match outcome {
             Ok(()) => return,
             Err(panic) => {
                 let text = panic_text(&*panic);
                 tracing::error!("the brain's thread panicked: {text}");
-                let text = format!("Something went wrong inside ({text}). I go on from what I last saved.");
+                let text = format!(
+                    "Something went wrong inside ({text}). I go on from what I last saved."
+                );
                 side.send(BrainEvent::Failed { turn: answers.take(), text });
             }
         }
@@ -61,7 +77,10 @@ pub(super) fn run(setup: &BrainSetup, side: &BrainSide) {
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "no message".into())
 }
 
@@ -70,40 +89,50 @@ fn serve(setup: &BrainSetup, side: &BrainSide, slot: &mut String, open_turn: &mu
     let mut worker = open_or_tell(setup, side, slot, None);
     while let Ok(request) = side.requests.recv() {
         if let BrainRequest::SwitchPersona { turn, slot: next } = request {
-            if let Some(mut worker) = worker.take() {
-                worker.save_or_tell(side, turn);
+            *open_turn = Some(turn);
+            if let Some(Err(error)) = worker.as_ref().map(Worker::save) {
+                side.send(BrainEvent::Failed { turn: Some(turn), text: format!("{error:#}") });
+                continue;
             }
+            // Lets go of the slot's lock.
+            drop(worker.take());
             let before = std::mem::replace(slot, next);
             worker = open_or_tell(setup, side, slot, Some(turn));
             if worker.is_none() {
                 *slot = before;
                 worker = open_or_tell(setup, side, slot, None);
             }
+            *open_turn = None;
             continue;
         }
         if matches!(request, BrainRequest::Quit) {
-            if let Some(mut worker) = worker {
-                worker.save_or_tell(side, TurnId(u64::MAX));
-            }
-            return;
+            break;
         }
         let turn = turn_of(&request);
         *open_turn = turn;
         let outcome = match &mut worker {
             Some(worker) => worker.answer(request, side),
-            None => Err(anyhow::anyhow!("there is no brain to answer with; see the first message for what to do")),
+            None => Err(anyhow::anyhow!(
+                "there is no brain to answer with; see the first message for what to do"
+            )),
         };
         if let Err(error) = outcome {
             side.send(BrainEvent::Failed { turn, text: format!("{error:#}") });
         }
         *open_turn = None;
     }
-    if let Some(mut worker) = worker {
-        worker.save_or_tell(side, TurnId(u64::MAX));
+    if let Some(Err(error)) = worker.as_ref().map(Worker::save) {
+        tracing::error!("{error:#}");
+        side.send(BrainEvent::Failed { turn: None, text: format!("{error:#}") });
     }
 }
 
-fn open_or_tell(setup: &BrainSetup, side: &BrainSide, slot: &str, turn: Option<TurnId>) -> Option<Worker> {
+fn open_or_tell(
+    setup: &BrainSetup,
+    side: &BrainSide,
+    slot: &str,
+    turn: Option<TurnId>,
+) -> Option<Worker> {
     match Worker::open(setup, side, slot) {
         Ok(worker) => {
             side.send(BrainEvent::Ready { turn, info: worker.info() });
@@ -138,6 +167,8 @@ struct Worker {
     slot: OpenSlot,
     ring: MemoryRing,
     session: Session,
+    /// The copy that a private talk goes on with; thrown away by the first request that is not private.
+    private: Option<Session>,
     threads: usize,
 }
 
@@ -158,10 +189,12 @@ impl Worker {
         }
         let fresh = memory.is_none();
         let memory = memory.unwrap_or_else(|| Memory::new(&brain));
-        let sampler = SamplerOptions { temperature: setup.temperature, ..SamplerOptions::default() };
-        let options = SessionOptions { seed: setup.seed, sampler, max_reply_tokens: MAX_REPLY_TOKENS };
+        let sampler =
+            SamplerOptions { temperature: setup.temperature, ..SamplerOptions::default() };
+        let options =
+            SessionOptions { seed: setup.seed, sampler, max_reply_tokens: MAX_REPLY_TOKENS };
         let session = Session::new(brain, memory, options);
-        let mut worker = Self { slot, ring, session, threads: setup.threads };
+        let mut worker = Self { slot, ring, session, private: None, threads: setup.threads };
         if fresh {
             worker.begin_life()?;
         }
@@ -181,15 +214,11 @@ impl Worker {
 
     fn save(&self) -> anyhow::Result<PathBuf> {
         self.ring.save(self.session.memory()).with_context(|| {
-            format!("the memory could not be written in {}; is the disk full? Nothing older was lost", self.slot.dir.display())
+            format!(
+                "the memory could not be written in {}; is the disk full? Nothing older was lost",
+                self.slot.dir.display()
+            )
         })
-    }
-
-    fn save_or_tell(&mut self, side: &BrainSide, turn: TurnId) {
-        if let Err(error) = self.save() {
-            tracing::error!("{error:#}");
-            side.send(BrainEvent::Failed { turn: Some(turn), text: format!("{error:#}") });
-        }
     }
 
     fn info(&self) -> BrainInfo {
@@ -210,25 +239,35 @@ impl Worker {
     }
 
     fn answer(&mut self, request: BrainRequest, side: &BrainSide) -> anyhow::Result<()> {
+        if !matches!(request, BrainRequest::Say { learn: false, .. } | BrainRequest::Info { .. }) {
+            self.private = None;
+        }
         match request {
             BrainRequest::Say { turn, text, learn } => self.say(turn, &text, learn, side)?,
             BrainRequest::Read { turn, text } => {
                 let start = Instant::now();
-                let mut go_on = |_, _| if side.is_cancelled(turn) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-                let tokens = self.session.read(&text, &mut go_on);
+                let tokens = self.session.read(&text, &mut |_, _| side.flow(turn));
                 self.save()?;
                 side.send(BrainEvent::ReadDone { turn, tokens, took: start.elapsed() });
             }
             BrainRequest::Probe { turn, text } => {
                 let start = Instant::now();
-                let reply = self.session.probe_topic(&text);
+                let reply = self.ask_a_copy(&text, turn, side);
                 let mood = mood_tag(reply.mood);
-                side.send(BrainEvent::Probed { turn, reply: reply.text, mood, took: start.elapsed() });
+                side.send(BrainEvent::Probed {
+                    turn,
+                    reply: reply.text,
+                    mood,
+                    took: start.elapsed(),
+                });
             }
             BrainRequest::Recall { turn, language } => self.recall(turn, language, side),
             BrainRequest::WriteNote { turn, note } => {
                 let written = self.session.write_note(&note);
-                anyhow::ensure!(written, "{note:?} is not a note: say \"your … is ….\" or 「きみの…は…。」");
+                anyhow::ensure!(
+                    written,
+                    "{note:?} is not a note: say \"your … is ….\" or 「きみの…は…。」"
+                );
                 let path = self.save()?;
                 side.send(BrainEvent::Saved { turn, path, info: self.info() });
             }
@@ -240,8 +279,12 @@ impl Worker {
                 side.send(BrainEvent::Saved { turn, path, info: self.info() });
             }
             BrainRequest::Reset { turn } => {
-                *self.session.memory_mut() = Memory::new(&self.session.brain().clone());
-                self.begin_life()?;
+                let fresh = Memory::new(self.session.brain());
+                let before = std::mem::replace(self.session.memory_mut(), fresh);
+                if let Err(error) = self.begin_life() {
+                    *self.session.memory_mut() = before;
+                    return Err(error);
+                }
                 let path = self.ring.current_path();
                 side.send(BrainEvent::Saved { turn, path, info: self.info() });
             }
@@ -260,7 +303,13 @@ impl Worker {
     }
 
     /// Reads a line, answers it in pieces, saves, and only then counts it as finished.
-    fn say(&mut self, turn: TurnId, text: &str, learn: bool, side: &BrainSide) -> anyhow::Result<()> {
+    fn say(
+        &mut self,
+        turn: TurnId,
+        text: &str,
+        learn: bool,
+        side: &BrainSide,
+    ) -> anyhow::Result<()> {
         let start = Instant::now();
         let mut first_token = None;
         let mut pending = String::new();
@@ -285,12 +334,13 @@ impl Worker {
                     }
                 }
             }
-            if side.is_cancelled(turn) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            side.flow(turn)
         };
         let reply = if learn {
             self.session.reply(text, &mut on_part)
         } else {
-            self.session.fork().reply(text, &mut on_part)
+            let copy = self.private.get_or_insert_with(|| self.session.fork());
+            copy.reply(text, &mut on_part)
         };
         if !pending.is_empty() {
             side.send(BrainEvent::Delta { turn, text: pending });
@@ -300,7 +350,9 @@ impl Worker {
             let told = Entry::now(true, text);
             let answered = Entry { notes: reply.notes.clone(), ..Entry::now(false, &reply.text) };
             if let Err(error) = self.slot.journal.append(&[told, answered]) {
-                side.send(BrainEvent::Notice { text: format!("the journal could not be written: {error}") });
+                side.send(BrainEvent::Notice {
+                    text: format!("the journal could not be written: {error}"),
+                });
             }
         }
         let stats = ReplyStats {
@@ -314,15 +366,22 @@ impl Worker {
         Ok(())
     }
 
+    /// The likeliest answer of a copy of the memory. The memory stays as it is, to the byte.
+    fn ask_a_copy(&self, question: &str, turn: TurnId, side: &BrainSide) -> Reply {
+        let mut copy = self.session.fork();
+        copy.sampler_mut().set_options(SamplerOptions::greedy());
+        copy.reply(question, &mut |_| side.flow(turn))
+    }
+
     /// Asks a copy of the memory what it knows.
     fn recall(&self, turn: TurnId, language: Language, side: &BrainSide) {
         let lang = if language == Language::Japanese { Lang::Ja } else { Lang::En };
         for fact in ASKED {
-            if side.is_cancelled(turn) {
+            let Some(topic) = topics::topic(fact, lang) else { continue };
+            let reply = self.ask_a_copy(&topics::question(topic, lang), turn, side);
+            if reply.cancelled {
                 break;
             }
-            let Some(topic) = topics::topic(fact, lang) else { continue };
-            let reply = self.session.probe_topic(&topics::question(topic, lang));
             let known = !topics::is_admission(&reply.text) && !reply.text.is_empty();
             let (topic, answer, confidence) = (fact.to_owned(), reply.text, reply.confidence);
             side.send(BrainEvent::Recalled { turn, topic, answer, known, confidence });
@@ -331,29 +390,42 @@ impl Worker {
     }
 
     fn export(&self, path: &Path) -> anyhow::Result<()> {
-        let identity = std::fs::read(self.slot.dir.join("identity.json")).context("cannot read the identity")?;
+        let identity = std::fs::read(self.slot.dir.join("identity.json"))
+            .context("cannot read the identity")?;
         let journal = std::fs::read(self.slot.dir.join("journal.jsonl")).unwrap_or_default();
         let memory = self.session.memory().to_bytes();
-        bundle::write(path, &[("identity.json", identity), ("journal.jsonl", journal), ("memory.safetensors", memory)])
+        bundle::write(
+            path,
+            &[
+                ("identity.json", identity),
+                ("journal.jsonl", journal),
+                ("memory.safetensors", memory),
+            ],
+        )
     }
 
     /// Takes over an exported companion; the memory before it stays in the ring.
     fn import(&mut self, path: &Path) -> anyhow::Result<()> {
         let files = bundle::read(path)?;
         let file = |name: &str| files.iter().find(|f| f.0 == name).map(|f| f.1.as_slice());
-        let memory = file("memory.safetensors").with_context(|| format!("{}: no memory in it", path.display()))?;
+        let memory = file("memory.safetensors")
+            .with_context(|| format!("{}: no memory in it", path.display()))?;
         let memory = Memory::from_bytes(memory, self.session.brain(), path)?;
-        let identity = file("identity.json").and_then(|b| serde_json::from_slice(b).ok());
+        let identity = file("identity.json")
+            .with_context(|| format!("{}: no identity in it", path.display()))?;
+        let identity = Identity::from_json(identity)
+            .with_context(|| format!("{}: its identity", path.display()))?;
         self.save()?;
-        *self.session.memory_mut() = memory;
-        self.save()?;
-        if let Some(identity) = identity {
-            self.slot.set_identity(identity)?;
+        let before = std::mem::replace(self.session.memory_mut(), memory);
+        if let Err(error) = self.save() {
+            *self.session.memory_mut() = before;
+            return Err(error);
         }
-        if let Some(journal) = file("journal.jsonl") {
-            std::fs::write(self.slot.dir.join("journal.jsonl"), journal).context("cannot write the journal")?;
-        }
-        Ok(())
+        self.slot.set_identity(identity)?;
+        self.slot
+            .journal
+            .replace(file("journal.jsonl").unwrap_or_default())
+            .context("cannot write the journal")
     }
 }
 

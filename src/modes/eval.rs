@@ -11,12 +11,20 @@ use crate::{options::Options, paths::Places};
 ///
 /// # Errors
 /// If the brain or the data cannot be read.
-pub fn run(options: &Options, places: &Places, data: &[std::path::PathBuf], json: bool) -> anyhow::Result<()> {
+pub fn run(
+    options: &Options,
+    places: &Places,
+    data: &[std::path::PathBuf],
+    json: bool,
+) -> anyhow::Result<()> {
     let dir = match &options.model {
         Some(dir) => dir.clone(),
         None => places.default_brain()?,
     };
-    let brain = std::sync::Arc::new(Brain::load(&dir, &BrainOptions { threads: options.threads, isa: None })?);
+    let brain = std::sync::Arc::new(Brain::load(
+        &dir,
+        &BrainOptions { threads: options.threads, isa: None },
+    )?);
     let shipped = places.shipped_text();
     let opts = EvalOptions {
         shipped_text: shipped,

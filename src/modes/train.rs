@@ -23,8 +23,14 @@ use crate::{
 };
 
 /// Lines said to the model at every look.
-const PROMPTS: [&str; 6] =
-    ["Hello!", "My name is Mia.", "Tell me a story about a snail.", "What is my name?", "こんにちは", "ねこのおはなしして"];
+const PROMPTS: [&str; 6] = [
+    "Hello!",
+    "My name is Mia.",
+    "Tell me a story about a snail.",
+    "What is my name?",
+    "こんにちは",
+    "ねこのおはなしして",
+];
 
 /// Trains as the options say.
 ///
@@ -37,7 +43,11 @@ pub fn run(options: &Options, mode: &TrainMode, places: &Places) -> anyhow::Resu
     let dirs = if mode.data.is_empty() { vec![places.shipped_text()] } else { mode.data.clone() };
     let train = TrainOptions {
         config,
-        data: DataOptions { dirs, cache_dir: mode.out.join("cache"), seed: options.seed.unwrap_or(0) },
+        data: DataOptions {
+            dirs,
+            cache_dir: mode.out.join("cache"),
+            seed: options.seed.unwrap_or(0),
+        },
         out: mode.out.clone(),
         steps: mode.steps,
         hours: mode.hours,
@@ -48,7 +58,10 @@ pub fn run(options: &Options, mode: &TrainMode, places: &Places) -> anyhow::Resu
         checkpoint_every: Duration::from_secs(300),
         look_every: Duration::from_secs(600),
         prompts: PROMPTS.map(str::to_owned).to_vec(),
-        device: trainer::device(options.device == DeviceOption::Cuda, options.device == DeviceOption::Auto)?,
+        device: trainer::device(
+            options.device == DeviceOption::Cuda,
+            options.device == DeviceOption::Auto,
+        )?,
     };
     let stop = Arc::new(AtomicBool::new(false));
     #[cfg(unix)]
@@ -56,10 +69,16 @@ pub fn run(options: &Options, mode: &TrainMode, places: &Places) -> anyhow::Resu
         signal_hook::flag::register(signal, stop.clone())?;
     }
     let bar = ProgressBar::new(1000);
-    bar.set_style(ProgressStyle::with_template("{bar:30} {percent}% {elapsed} ({eta} left) {msg}")?);
+    bar.set_style(ProgressStyle::with_template(
+        "{bar:30} {percent}% {elapsed} ({eta} left) {msg}",
+    )?);
     let summary = trainer::run(&train, &mut |news| {
         show(&bar, news);
-        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if stop.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     })?;
     bar.finish_and_clear();
     let (steps, tokens) = (summary.steps, summary.tokens);
@@ -83,7 +102,8 @@ fn show(bar: &ProgressBar, news: &Progress) {
             ));
         }
         Progress::Look { step, held_out, answers, samples, .. } => bar.suspend(|| {
-            let sets: Vec<String> = held_out.iter().map(|(set, bits)| format!("{set} {bits:.3}")).collect();
+            let sets: Vec<String> =
+                held_out.iter().map(|(set, bits)| format!("{set} {bits:.3}")).collect();
             println!("step {step}: held-out bits per byte: {}", sets.join(", "));
             println!("  right answer tokens on unseen lives: {} of {}", answers.0, answers.1);
             for (said, reply) in samples {

@@ -17,26 +17,26 @@ use crate::{
 };
 
 /// Encoded documents that serve as everyday talk inside a life.
-pub trait Filler {
+pub(super) trait Filler {
     /// A short talk or text in `lang`: its tokens, and for each whether the companion (or a document) says it.
     fn draw(&self, lang: Lang, rng: &mut Rng) -> Option<(&[TokenId], &[bool])>;
 }
 
 /// Size of a life.
 #[derive(Debug, Clone, Copy)]
-pub struct LifeSize {
+pub(super) struct LifeSize {
     /// Facts to tell.
-    pub n_facts: usize,
+    pub(super) n_facts: usize,
     /// End after about this many tokens.
-    pub max_tokens: usize,
+    pub(super) max_tokens: usize,
     /// Longest piece of everyday talk, in tokens.
-    pub max_filler: usize,
+    pub(super) max_filler: usize,
     /// Probability that an event is everyday talk.
-    pub p_filler: f64,
+    pub(super) p_filler: f64,
     /// Probability of a burst of several talks.
-    pub p_burst: f64,
+    pub(super) p_burst: f64,
     /// Probability that an authored life stands at its beginning.
-    pub p_authored: f64,
+    pub(super) p_authored: f64,
 }
 
 /// Share of questions about something that was never told.
@@ -78,7 +78,7 @@ struct Life<'a, 'w> {
 }
 
 /// Writes one life.
-pub fn write_life(
+pub(super) fn write_life(
     sources: &Sources,
     filler: &dyn Filler,
     tok: &Tokenizer,
@@ -94,7 +94,7 @@ pub fn write_life(
 }
 
 /// Writes one authored piece, outside of any life.
-pub fn write_piece(
+pub(super) fn write_piece(
     sources: &Sources,
     filler: &dyn Filler,
     tok: &Tokenizer,

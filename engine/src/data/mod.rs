@@ -26,7 +26,7 @@ use crate::{
 use facts::Lang;
 use lives::{Filler, LifeSize, write_life, write_piece};
 use shards::Shard;
-use sources::{Doc, Sources};
+use sources::{Doc, SourceDoc, Sources};
 
 /// Share of episodes that are lives.
 const P_LIFE: f64 = 0.5;
@@ -66,7 +66,7 @@ pub struct DataOptions {
 
 /// How often a set is drawn for plain text and as everyday talk, relative to each other. Sets that are not named
 /// (a user's own) share the last weight.
-const MIX: [(&str, f64); 18] = [
+const MIX: [(&str, f64); 20] = [
     ("tinystories-pieces", 16.0),
     ("storybooks-asp-en", 3.0),
     ("storybooks-pb-en", 4.0),
@@ -76,14 +76,16 @@ const MIX: [(&str, f64); 18] = [
     ("tatoeba-ja-en", 8.0),
     ("real-persona-chat", 9.0),
     ("synthetic-persona-chat", 5.0),
-    ("topical-chat", 1.0),
+    ("topical-chat", 0.3),
     ("microsoft-chitchat", 3.0),
-    ("dolly-15k-en", 3.0),
-    ("dolly-15k-ja", 3.0),
+    ("dolly-15k-en", 2.0),
+    ("dolly-15k-ja", 2.0),
     ("jglue-jcommonsenseqa", 2.0),
     ("niilc-qa", 0.3),
-    ("jaquad", 0.5),
-    ("schema-guided-dialogue", 0.5),
+    ("jaquad", 0.2),
+    ("schema-guided-dialogue", 0.3),
+    ("chatterbot-corpus-english", 0.3),
+    ("aozora-children", 3.0),
     ("", 3.0),
 ];
 /// Share of authored pieces among the pieces of a run of plain text and talk.
@@ -203,6 +205,11 @@ impl Dataset {
             }
         }
         by_set.into_iter().map(|((set, lang), docs)| (set, lang.tag().to_owned(), docs)).collect()
+    }
+
+    /// Whether a document is kept out of training.
+    pub fn is_held_out(doc: &SourceDoc) -> bool {
+        shards::is_held_out(doc)
     }
 
     /// What was read, for the evaluation.

@@ -55,7 +55,7 @@ fn encode(doc: &Doc, tok: &Tokenizer) -> (Vec<TokenId>, Vec<bool>) {
 }
 
 /// Whether a document is kept out of training.
-pub fn is_held_out(doc: &SourceDoc) -> bool {
+pub(super) fn is_held_out(doc: &SourceDoc) -> bool {
     doc.key % HELD_OUT_OF == 0
 }
 

@@ -187,7 +187,7 @@ const BLOCKED: [&str; 66] = [
 fn blocked(text: &str) -> bool {
     let lower = text.to_lowercase();
     let letter = |c: Option<char>| c.is_some_and(char::is_alphabetic);
-    BLOCKED.iter().any(|entry| {
+    BLOCKED.iter().filter(|entry| entry.is_ascii() || !lower.is_ascii()).any(|entry| {
         let word = entry.trim_end_matches('$');
         lower.match_indices(word).any(|(at, _)| {
             !word.is_ascii()
@@ -429,11 +429,15 @@ fn add_text(set: &str, text: &str, key: u64, out: &mut Sources) {
     let text = unwrapped(text);
     // Old spelling in katakana, and contents pages, teach a small model nothing useful.
     let odd = |p: &str| {
-        p.contains('ヲ') || p.contains('※') || p.contains("CHAPTER") || p.contains("Gutenberg") || blocked(p)
+        p.contains(['ヲ', '※'])
+            || p.starts_with(|c: char| c.is_ascii_lowercase())
+            || p.contains("CHAPTER")
+            || p.contains("Gutenberg")
+            || blocked(p)
     };
     let (target, most) = if lang == Lang::Ja { (400, 900) } else { (900, 2000) };
     let mut piece = String::new();
-    let mut flush = |piece: &mut String, out: &mut Sources| {
+    let flush = |piece: &mut String, out: &mut Sources| {
         let p = piece.trim();
         let n = p.chars().count();
         if (40..=most).contains(&n) && !odd(p) {

@@ -45,7 +45,13 @@ pub struct EvalOptions {
 
 impl Default for EvalOptions {
     fn default() -> Self {
-        Self { shipped_text: PathBuf::new(), data: Vec::new(), seed: 0, lives: 8, tokens_per_set: 8000 }
+        Self {
+            shipped_text: PathBuf::new(),
+            data: Vec::new(),
+            seed: 0,
+            lives: 8,
+            tokens_per_set: 8000,
+        }
     }
 }
 
@@ -119,16 +125,51 @@ const PROMPTS: [(&str, &[&str]); 2] = [
     (
         "en",
         &[
-            "Hello!", "Good morning", "How are you today?", "What's your name?", "Who are you?", "Tell me a story.", "Tell me a story about a cat.",
-            "I'm tired.", "I had a bad day at work.", "I passed my exam!", "What do you like?", "Can you help me?", "It's raining outside.",
-            "What sound does a cow make?", "What colour is the sky?", "Do you remember me?", "I'm hungry", "Goodnight", "You are cute", "Thank you!",
+            "Hello!",
+            "Good morning",
+            "How are you today?",
+            "What's your name?",
+            "Who are you?",
+            "Tell me a story.",
+            "Tell me a story about a cat.",
+            "I'm tired.",
+            "I had a bad day at work.",
+            "I passed my exam!",
+            "What do you like?",
+            "Can you help me?",
+            "It's raining outside.",
+            "What sound does a cow make?",
+            "What colour is the sky?",
+            "Do you remember me?",
+            "I'm hungry",
+            "Goodnight",
+            "You are cute",
+            "Thank you!",
         ],
     ),
     (
         "ja",
         &[
-            "こんにちは", "おはよう", "元気？", "名前は？", "きみはだれ？", "おはなしして", "ねこのおはなしして", "疲れたよ", "今日は仕事で失敗した", "試験に合格した！",
-            "何が好き？", "手伝ってくれる？", "外は雨だよ", "牛はなんて鳴く？", "空は何色？", "わたしのこと覚えてる？", "おなかすいた", "おやすみ", "かわいいね", "ありがとう",
+            "こんにちは",
+            "おはよう",
+            "元気？",
+            "名前は？",
+            "きみはだれ？",
+            "おはなしして",
+            "ねこのおはなしして",
+            "疲れたよ",
+            "今日は仕事で失敗した",
+            "試験に合格した！",
+            "何が好き？",
+            "手伝ってくれる？",
+            "外は雨だよ",
+            "牛はなんて鳴く？",
+            "空は何色？",
+            "わたしのこと覚えてる？",
+            "おなかすいた",
+            "おやすみ",
+            "かわいいね",
+            "ありがとう",
         ],
     ),
 ];
@@ -143,7 +184,9 @@ pub fn evaluate(brain: Arc<Brain>, opts: &EvalOptions) -> Result<EvalReport, Tra
     let filler = filler(&brain, &authored, &public, opts.seed);
     let mut recall = Vec::new();
     for lang in Lang::ALL {
-        for (facts, side) in [(1, Side::Train), (4, Side::Train), (8, Side::Train), (4, Side::HeldOut)] {
+        for (facts, side) in
+            [(1, Side::Train), (4, Side::Train), (8, Side::Train), (4, Side::HeldOut)]
+        {
             recall.push(recall_row(&brain, &authored, &filler, lang, facts, side, opts));
         }
     }
@@ -158,7 +201,8 @@ pub fn evaluate(brain: Arc<Brain>, opts: &EvalOptions) -> Result<EvalReport, Tra
 }
 
 fn talk(brain: &Arc<Brain>, memory: Memory) -> Session {
-    let options = SessionOptions { seed: 1, sampler: SamplerOptions::greedy(), max_reply_tokens: 160 };
+    let options =
+        SessionOptions { seed: 1, sampler: SamplerOptions::greedy(), max_reply_tokens: 160 };
     Session::new(brain.clone(), memory, options)
 }
 
@@ -171,7 +215,12 @@ fn say(session: &mut Session, text: &str) -> crate::session::Reply {
 }
 
 /// About 1,000 tokens of talk by language: public chat if there is any, else the authored questions.
-fn filler(brain: &Arc<Brain>, authored: &Sources, public: &Sources, seed: u64) -> BTreeMap<Lang, Vec<u32>> {
+fn filler(
+    brain: &Arc<Brain>,
+    authored: &Sources,
+    public: &Sources,
+    seed: u64,
+) -> BTreeMap<Lang, Vec<u32>> {
     const TOKENS: usize = 1000;
     let tok = &brain.tokenizer;
     Lang::ALL
@@ -184,12 +233,22 @@ fn filler(brain: &Arc<Brain>, authored: &Sources, public: &Sources, seed: u64) -
                 .iter()
                 .filter(|d| d.lang == lang)
                 .filter_map(|d| if let Doc::Talk(lines) = &d.doc { Some(lines) } else { None })
-                .chain(authored.authored.iter().filter(|a| a.lang == lang && a.kind == AuthoredKind::Question).map(|a| &a.lines))
+                .chain(
+                    authored
+                        .authored
+                        .iter()
+                        .filter(|a| a.lang == lang && a.kind == AuthoredKind::Question)
+                        .map(|a| &a.lines),
+                )
                 .collect();
             while ids.len() < TOKENS && !talks.is_empty() {
                 for line in talks[rng.below(talks.len())] {
                     let text = line.text.replace("{me}", words::default_name(lang));
-                    ids.extend(if line.companion { chat_format::remark(tok, line.mood, &text) } else { chat_format::user_turn(tok, &text) });
+                    ids.extend(if line.companion {
+                        chat_format::remark(tok, line.mood, &text)
+                    } else {
+                        chat_format::user_turn(tok, &text)
+                    });
                 }
             }
             ids.truncate(TOKENS);
@@ -227,8 +286,14 @@ fn recall_row(
     };
     let lives = if n_facts == 1 { opts.lives * 2 } else { opts.lives };
     for life in 0..lives {
-        let mut rng = Rng::keyed(opts.seed, &[lang as u64, n_facts as u64, side as u64, life as u64]);
-        let mut pool: Vec<&Fact> = authored.facts.facts(lang).iter().filter(|f| !HELD_OUT_FACTS.contains(&f.fact.as_str())).collect();
+        let mut rng =
+            Rng::keyed(opts.seed, &[lang as u64, n_facts as u64, side as u64, life as u64]);
+        let mut pool: Vec<&Fact> = authored
+            .facts
+            .facts(lang)
+            .iter()
+            .filter(|f| !HELD_OUT_FACTS.contains(&f.fact.as_str()))
+            .collect();
         let mut session = fresh(brain);
         let mut told: Vec<Told<'_>> = Vec::new();
         for _ in 0..n_facts.min(pool.len()) {
@@ -244,14 +309,33 @@ fn recall_row(
         // A quarter of the facts change (at least one where there are several), then quit and return.
         for item in told.iter_mut().take(n_facts / 4) {
             let value = value_of(item.fact, lang, &mut rng);
-            tell(&mut session, item.fact, &item.fact.overwrite, &value, lang, side, &mut rng, &mut row.notes);
+            tell(
+                &mut session,
+                item.fact,
+                &item.fact.overwrite,
+                &value,
+                lang,
+                side,
+                &mut rng,
+                &mut row.notes,
+            );
             item.old = Some(std::mem::replace(&mut item.value, value));
         }
         let bytes = session.memory().to_bytes();
-        let Ok(mut memory) = Memory::from_bytes(&bytes, brain, Path::new("memory")) else { continue };
+        let Ok(mut memory) = Memory::from_bytes(&bytes, brain, Path::new("memory")) else {
+            continue;
+        };
         memory.forget_talk();
         let session = talk(brain, memory);
-        ask_all(&session, &told, lang, side, &mut rng.clone(), &mut row.restart, Some(&mut row.changed));
+        ask_all(
+            &session,
+            &told,
+            lang,
+            side,
+            &mut rng.clone(),
+            &mut row.restart,
+            Some(&mut row.changed),
+        );
         for _ in 0..n_facts.clamp(2, 4) {
             if pool.is_empty() {
                 break;
@@ -282,9 +366,19 @@ fn question(fact: &Fact, lang: Lang, side: Side, rng: &mut Rng) -> String {
     filled(asks[rng.below(asks.len())], lang)
 }
 
-fn tell(session: &mut Session, fact: &Fact, all: &[String], value: &str, lang: Lang, side: Side, rng: &mut Rng, notes: &mut Score) {
+fn tell(
+    session: &mut Session,
+    fact: &Fact,
+    all: &[String],
+    value: &str,
+    lang: Lang,
+    side: Side,
+    rng: &mut Rng,
+    notes: &mut Score,
+) {
     let slot = format!("{{{}}}", fact.fact);
-    let usable: Vec<String> = all.iter().filter(|w| w.contains(&slot) && w.matches('{').count() <= 2).cloned().collect();
+    let usable: Vec<String> =
+        all.iter().filter(|w| w.contains(&slot) && w.matches('{').count() <= 2).cloned().collect();
     let some = wordings(if usable.is_empty() { all } else { &usable }, side);
     let text = filled(&some[rng.below(some.len())].replace(&slot, value), lang);
     let reply = say(session, &text);
@@ -296,13 +390,23 @@ fn tell(session: &mut Session, fact: &Fact, all: &[String], value: &str, lang: L
     notes.count(reply.notes.contains(&wanted));
 }
 
-fn ask_all(session: &Session, told: &[Told<'_>], lang: Lang, side: Side, rng: &mut Rng, score: &mut Score, mut changed: Option<&mut Score>) {
+fn ask_all(
+    session: &Session,
+    told: &[Told<'_>],
+    lang: Lang,
+    side: Side,
+    rng: &mut Rng,
+    score: &mut Score,
+    mut changed: Option<&mut Score>,
+) {
     for item in told {
         let reply = session.probe_topic(&question(item.fact, lang, side, rng));
         let right = reply.text.contains(&item.value) && !is_admission(&reply.text);
         score.count(right);
         if let (Some(changed), Some(old)) = (changed.as_deref_mut(), &item.old) {
-            changed.count(right && (!reply.text.contains(old.as_str()) || item.value.contains(old.as_str())));
+            changed.count(
+                right && (!reply.text.contains(old.as_str()) || item.value.contains(old.as_str())),
+            );
         }
     }
 }
@@ -335,7 +439,11 @@ fn false_notes(brain: &Arc<Brain>, authored: &Sources, seed: u64) -> BTreeMap<St
     out
 }
 
-fn bits_per_byte(brain: &Arc<Brain>, public: &Sources, tokens_per_set: usize) -> BTreeMap<String, f64> {
+fn bits_per_byte(
+    brain: &Arc<Brain>,
+    public: &Sources,
+    tokens_per_set: usize,
+) -> BTreeMap<String, f64> {
     let tok = &brain.tokenizer;
     let mut sums: BTreeMap<String, (f64, usize, usize)> = BTreeMap::new();
     for doc in &public.docs {
@@ -348,14 +456,22 @@ fn bits_per_byte(brain: &Arc<Brain>, public: &Sources, tokens_per_set: usize) ->
             Doc::Text(text) => chat_format::document(tok, text),
             Doc::Talk(lines) => lines
                 .iter()
-                .flat_map(|l| if l.companion { chat_format::remark(tok, l.mood, &l.text) } else { chat_format::user_turn(tok, &l.text) })
+                .flat_map(|l| {
+                    if l.companion {
+                        chat_format::remark(tok, l.mood, &l.text)
+                    } else {
+                        chat_format::user_turn(tok, &l.text)
+                    }
+                })
                 .collect(),
         };
         sum.0 += fresh(brain).score(&ids).iter().map(|n| f64::from(*n)).sum::<f64>();
         sum.1 += ids.iter().skip(1).map(|id| tok.token_bytes(*id).len()).sum::<usize>();
         sum.2 += ids.len();
     }
-    sums.into_iter().map(|(set, (nats, bytes, _))| (set, nats / std::f64::consts::LN_2 / bytes.max(1) as f64)).collect()
+    sums.into_iter()
+        .map(|(set, (nats, bytes, _))| (set, nats / std::f64::consts::LN_2 / bytes.max(1) as f64))
+        .collect()
 }
 
 fn replies(brain: &Arc<Brain>) -> Vec<(String, String, String)> {
@@ -380,13 +496,28 @@ impl fmt::Display for EvalReport {
                 writeln!(f, "| {set} | {bits:.3} |")?;
             }
         }
-        writeln!(f, "\nRecall with self-written notes; \"later\" is {} tokens on; \"restart\" keeps only the lifelong heads.\n", self.distance_tokens)?;
-        writeln!(f, "| | facts | wording | right notes | right after | later | restart | changed | never told |\n|---|---:|---|---|---|---|---|---|---|")?;
+        writeln!(
+            f,
+            "\nRecall with self-written notes; \"later\" is {} tokens on; \"restart\" keeps only the lifelong heads.\n",
+            self.distance_tokens
+        )?;
+        writeln!(
+            f,
+            "| | facts | wording | right notes | right after | later | restart | changed | never told |\n|---|---:|---|---|---|---|---|---|---|"
+        )?;
         for r in &self.recall {
             writeln!(
                 f,
                 "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
-                r.lang, r.facts, r.wording, r.notes, r.right_after, r.later, r.restart, r.changed, r.never_told
+                r.lang,
+                r.facts,
+                r.wording,
+                r.notes,
+                r.right_after,
+                r.later,
+                r.restart,
+                r.changed,
+                r.never_told
             )?;
         }
         for (lang, score) in &self.false_notes {

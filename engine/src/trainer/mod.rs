@@ -145,7 +145,8 @@ pub struct TrainSummary {
 pub fn device(cuda: bool, auto: bool) -> Result<Device, TrainError> {
     if !cfg!(feature = "cuda-train") {
         if cuda {
-            let text = "--device cuda: this build cannot train on a GPU; build with --features cuda";
+            let text =
+                "--device cuda: this build cannot train on a GPU; build with --features cuda";
             return Err(TrainError::Options(text.into()));
         }
         return Ok(Device::Cpu);
@@ -170,7 +171,8 @@ pub fn run(
     }
     let file = opts.out.join("checkpoint.safetensors");
     if !opts.resume && file.exists() {
-        let text = format!("{} exists: add --resume to go on, or choose another folder", file.display());
+        let text =
+            format!("{} exists: add --resume to go on, or choose another folder", file.display());
         return Err(TrainError::Options(text));
     }
     std::fs::create_dir_all(&opts.out)
@@ -185,7 +187,8 @@ pub fn run(
         Tokenizer::load(&tokenizer_file)?
     } else {
         let _ = tell(Progress::Preparing { text: "tokenizer".into() })?;
-        let tokenizer = Tokenizer::train(crate::data::tokenizer_texts(&opts.data)?, opts.config.vocab_size)?;
+        let tokenizer =
+            Tokenizer::train(crate::data::tokenizer_texts(&opts.data)?, opts.config.vocab_size)?;
         tokenizer.save(&tokenizer_file)?;
         tokenizer
     };
@@ -254,7 +257,11 @@ pub fn run(
 
 /// A fresh run from the weights of a checkpoint file, or of an exported model folder: the masters are then the
 /// ternary values themselves.
-fn start_from(init: &Path, opts: &TrainOptions, tokenizer: &Tokenizer) -> Result<Trainer, TrainError> {
+fn start_from(
+    init: &Path,
+    opts: &TrainOptions,
+    tokenizer: &Tokenizer,
+) -> Result<Trainer, TrainError> {
     let (seed, batch) = (opts.data.seed, opts.batch);
     let trainer = if init.is_dir() {
         let weights = crate::checkpoint::full_precision(init)?;
@@ -285,7 +292,11 @@ fn progress_of(opts: &TrainOptions, trainer: &Trainer) -> f64 {
 }
 
 /// Writes the packed model to `out/model`.
-fn export(trainer: &Trainer, tokenizer: &Tokenizer, opts: &TrainOptions) -> Result<(PathBuf, String), TrainError> {
+fn export(
+    trainer: &Trainer,
+    tokenizer: &Tokenizer,
+    opts: &TrainOptions,
+) -> Result<(PathBuf, String), TrainError> {
     let dir = opts.out.join("model");
     let mut weights = BTreeMap::new();
     for (name, var) in trainer.model.params() {
@@ -312,7 +323,11 @@ fn look(
     let mut held_out = BTreeMap::new();
     for (set, lang, docs) in dataset.held_out() {
         let docs: Vec<Vec<u32>> = docs.into_iter().take(QUICK_DOCS).collect();
-        let bytes: usize = docs.iter().flat_map(|d| d.iter().skip(1)).map(|id| tokenizer.token_bytes(*id).len()).sum();
+        let bytes: usize = docs
+            .iter()
+            .flat_map(|d| d.iter().skip(1))
+            .map(|id| tokenizer.token_bytes(*id).len())
+            .sum();
         let tokens: usize = docs.iter().map(|d| d.len().saturating_sub(1)).sum();
         if bytes > 0 {
             let nats = trainer.held_out_nats(&docs)? * tokens as f64;
@@ -331,7 +346,8 @@ fn look(
 fn samples(dir: &Path, prompts: &[String]) -> Result<Vec<(String, String)>, TrainError> {
     let brain = std::sync::Arc::new(Brain::load(dir, &BrainOptions::default())?);
     let memory = Memory::new(&brain);
-    let options = SessionOptions { seed: 1, sampler: SamplerOptions::default(), max_reply_tokens: 96 };
+    let options =
+        SessionOptions { seed: 1, sampler: SamplerOptions::default(), max_reply_tokens: 96 };
     let mut session = Session::new(brain, memory, options);
     Ok(prompts
         .iter()
@@ -360,6 +376,8 @@ impl Metrics {
         let mut line = serde_json::to_string(news)
             .map_err(|e| LoadError::Format { path: self.path.clone(), reason: e.to_string() })?;
         line.push('\n');
-        self.file.write_all(line.as_bytes()).map_err(|source| LoadError::Io { path: self.path.clone(), source })
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(|source| LoadError::Io { path: self.path.clone(), source })
     }
 }
