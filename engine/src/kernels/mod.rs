@@ -110,7 +110,13 @@ impl Kernels {
     /// RMSNorm with gain and rounding to int8, after `relu²` where `squared_relu`. `x [C]` is overwritten.
     ///
     /// Returns the size of one step and the sum of `q [C]`. `C` is a multiple of 8.
-    pub fn norm_quantize(self, x: &mut [f32], gain: &[f32], squared_relu: bool, q: &mut [i8]) -> (f32, i32) {
+    pub fn norm_quantize(
+        self,
+        x: &mut [f32],
+        gain: &[f32],
+        squared_relu: bool,
+        q: &mut [i8],
+    ) -> (f32, i32) {
         float_kernel!(self, norm_quantize(x, gain, squared_relu, q))
     }
 
