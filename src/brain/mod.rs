@@ -32,7 +32,6 @@ pub const STOP_PATIENCE: Duration = Duration::from_secs(8);
 
 /// What the thread needs to know.
 #[derive(Debug, Clone)]
-#[cfg_attr(feature = "window", derive(bevy::prelude::Resource))]
 pub struct BrainSetup {
     /// Folder of the save slots.
     pub saves: PathBuf,
