@@ -1,7 +1,4 @@
 //! The brain inside the game: a resource to send requests, a message for each event, and the wake-up of a sleeping loop.
-//!
-//! In: [`BrainStart`] and calls on [`BrainLink`]. Out: [`BrainNews`], a bounded number a frame, and the [`History`] of the
-//! open slot. When the app ends, the memory is saved first. Draws nothing.
 
 use bevy::{
     prelude::*,
@@ -47,40 +44,23 @@ pub struct BrainStart(pub BrainSetup);
 /// The way to the brain.
 #[derive(Debug, Default, Resource)]
 pub struct BrainLink {
-    end: LinkEnd,
+    handle: Option<BrainHandle>,
+    /// Where requests go when there is no thread behind (tests of the interface).
+    outbox: Option<Sender<BrainRequest>>,
     last: u64,
     /// The newest turn that was cancelled.
     pub cancelled: Option<TurnId>,
 }
 
-/// What is at the other end of a link.
-#[derive(Debug, Default)]
-pub enum LinkEnd {
-    /// Nothing: requests are lost.
-    #[default]
-    Nobody,
-    /// A running brain.
-    Brain(BrainHandle),
-    /// A test that reads the requests itself.
-    Test(Sender<BrainRequest>),
-}
-
-impl From<BrainHandle> for LinkEnd {
-    fn from(brain: BrainHandle) -> Self {
-        Self::Brain(brain)
-    }
-}
-
-impl From<Sender<BrainRequest>> for LinkEnd {
-    fn from(requests: Sender<BrainRequest>) -> Self {
-        Self::Test(requests)
-    }
-}
-
 impl BrainLink {
-    /// A link to a brain that runs already, or to a test's channel.
-    pub fn new(end: impl Into<LinkEnd>) -> Self {
-        Self { end: end.into(), ..Self::default() }
+    /// A link that only hands requests over to `outbox`.
+    pub fn new(outbox: Sender<BrainRequest>) -> Self {
+        Self { outbox: Some(outbox), ..Self::default() }
+    }
+
+    /// A link to a brain that runs already.
+    pub fn to_brain(handle: BrainHandle) -> Self {
+        Self { handle: Some(handle), ..Self::default() }
     }
 
     /// A number for the next request.
@@ -91,21 +71,21 @@ impl BrainLink {
 
     /// Hands over a request; never waits.
     pub fn send(&mut self, request: BrainRequest) {
-        let is_sent = match &self.end {
-            LinkEnd::Nobody => false,
-            LinkEnd::Brain(brain) => brain.send(request),
-            LinkEnd::Test(requests) => requests.try_send(request).is_ok(),
+        let taken = match (&self.handle, &self.outbox) {
+            (Some(handle), _) => handle.send(request),
+            (None, Some(outbox)) => outbox.try_send(request).is_ok(),
+            (None, None) => false,
         };
-        if !is_sent {
+        if !taken {
             warn!("the brain takes no more requests");
         }
     }
 
     /// `turn` and everything older stops between two tokens.
     pub fn cancel(&mut self, turn: TurnId) {
-        self.cancelled = self.cancelled.max(Some(turn));
-        if let LinkEnd::Brain(brain) = &self.end {
-            brain.cancel(turn);
+        self.cancelled = Some(turn);
+        if let Some(handle) = &self.handle {
+            handle.cancel(turn);
         }
     }
 }
@@ -138,7 +118,7 @@ fn start(
     match BrainHandle::start(start.0.clone(), waker) {
         Ok(handle) => {
             crate::modes::save_on_signals(&handle, &[2, 15, 1]);
-            link.end = LinkEnd::Brain(handle);
+            link.handle = Some(handle);
         }
         Err(error) => {
             let text = format!("no thread for the brain: {error}");
@@ -162,97 +142,24 @@ fn past_lines(setup: &BrainSetup, slot: &str) -> Vec<PastLine> {
 fn drain(
     link: Res<BrainLink>,
     setup: Option<Res<BrainStart>>,
-    proxy: Option<Res<EventLoopProxyWrapper>>,
     mut history: ResMut<History>,
     mut news: MessageWriter<BrainNews>,
 ) {
-    let LinkEnd::Brain(brain) = &link.end else { return };
-    let mut n_events = 0;
-    for event in std::iter::from_fn(|| brain.try_recv()).take(PER_FRAME) {
-        n_events += 1;
+    let Some(handle) = &link.handle else { return };
+    for event in std::iter::from_fn(|| handle.try_recv()).take(PER_FRAME) {
         if let (BrainEvent::Ready { turn: Some(_), info }, Some(setup)) = (&event, &setup) {
             history.0 = past_lines(&setup.0, &info.persona);
         }
         news.write(BrainNews(event));
-    }
-    if let (PER_FRAME, Some(proxy)) = (n_events, proxy) {
-        // More may wait, and its wake-up is used up.
-        let _ = proxy.send_event(WinitUserEvent::WakeUp);
     }
 }
 
 /// Saves before the program ends.
 fn quit_with_app(mut exits: MessageReader<AppExit>, mut link: ResMut<BrainLink>) {
     if exits.read().count() > 0
-        && let LinkEnd::Brain(mut brain) = std::mem::take(&mut link.end)
+        && let Some(mut handle) = link.handle.take()
     {
-        brain.cancel(TurnId(u64::MAX));
-        brain.quit();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::brain::scripted;
-
-    fn brain_app(reply: &str) -> App {
-        let brain = scripted::start(vec![reply.to_owned()], Duration::ZERO).expect("thread");
-        let mut app = App::new();
-        app.add_plugins((MinimalPlugins, plugin)).insert_resource(BrainLink::new(brain));
-        app
-    }
-
-    /// Updates until `n` events were heard, for a few seconds at most; each frame's events in a list of its own.
-    fn frames(app: &mut App, n: usize) -> Vec<Vec<BrainEvent>> {
-        let mut frames = Vec::new();
-        let mut n_heard = 0;
-        for _ in 0..5000 {
-            app.update();
-            let mut news = app.world_mut().resource_mut::<Messages<BrainNews>>();
-            let frame: Vec<BrainEvent> = news.drain().map(|news| news.0).collect();
-            n_heard += frame.len();
-            frames.push(frame);
-            if n_heard >= n {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        frames
-    }
-
-    #[test]
-    fn events_become_messages_a_bounded_number_a_frame() {
-        let mut app = brain_app(&"a".repeat(300));
-        let mut link = app.world_mut().resource_mut::<BrainLink>();
-        let turn = link.next_turn();
-        link.send(BrainRequest::Say { turn, text: "hello".into(), learn: true });
-        std::thread::sleep(Duration::from_millis(50));
-        // Ready, mood, 300 letters, finished.
-        let frames = frames(&mut app, 303);
-        assert!(frames.iter().all(|frame| frame.len() <= PER_FRAME));
-        let last = frames.concat().pop();
-        assert!(matches!(last, Some(BrainEvent::Finished { turn: t, .. }) if t == turn));
-        assert_eq!(frames.concat().len(), 303);
-    }
-
-    #[test]
-    fn the_thread_has_ended_when_the_app_has() {
-        let mut app = brain_app("");
-        app.update();
-        app.world_mut().write_message(AppExit::Success);
-        app.update();
-        assert!(matches!(app.world().resource::<BrainLink>().end, LinkEnd::Nobody));
-    }
-
-    #[test]
-    fn cancelling_an_older_turn_later_changes_nothing() {
-        let mut link = BrainLink::default();
-        let (first, second) = (link.next_turn(), link.next_turn());
-        link.cancel(second);
-        link.cancel(first);
-        assert_eq!(link.cancelled, Some(second));
+        handle.cancel(TurnId(u64::MAX));
+        handle.quit();
     }
 }
