@@ -1,67 +1,54 @@
-# Sourced by scripts/run and scripts/test: installs the system packages that a build of the companion needs.
+# Sourced by scripts/run and scripts/test: makes sure that the system libraries of the window are there.
 #
-# Debian and Ubuntu: installs what is missing when run by root or with sudo.
-# Other systems: names the packages and goes on. Nothing is downloaded when everything is there.
-# shellcheck shell=bash
+# On Debian and its relatives missing packages are installed (as root, or through sudo where it asks nothing).
+# Elsewhere, or without the right to install, they are named and the script goes on: the build will tell.
 
-# What the window needs, by Debian name. mesa-vulkan-drivers brings a Vulkan driver, a software one included.
-companion_packages=(
-    pkg-config libwayland-dev libxkbcommon-dev libxkbcommon-x11-0 libvulkan1 mesa-vulkan-drivers
-)
+companion_packages="build-essential pkg-config libwayland-dev libxkbcommon-dev libxkbcommon-x11-0 libx11-dev libxcursor1 libxi6 libxrandr2 mesa-vulkan-drivers libvulkan1"
 
-# A C compiler: zstd and mimalloc are C code. Skipped when some `cc` is there.
-command -v cc >/dev/null 2>&1 || companion_packages+=(build-essential)
-
-# Prints those of the given Debian packages that are not installed, one a line.
+# missing_packages NAMES...: prints the names that dpkg does not know as installed.
 missing_packages() {
-    local name
-    for name in "$@"; do
-        [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || echo "$name"
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$package"
     done
 }
 
-# Installs what is missing of the given Debian packages; says so and goes on where it cannot.
+# install_packages NAMES...: installs what is missing; returns 1 with a message where it cannot.
 install_packages() {
     case "$(uname -s)" in
-        Linux) ;;
-        *) return 0 ;; # Windows and macOS need no extra packages
+    Linux) ;;
+    *) return 0 ;; # macOS and Windows bring what the window needs.
     esac
-    if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then
-        echo "packages: this system has no apt. If the build misses a library, install:"
-        echo "  Fedora: sudo dnf install gcc pkgconf-pkg-config wayland-devel libxkbcommon-devel libxkbcommon-x11 vulkan-loader mesa-vulkan-drivers xorg-x11-server-Xvfb xorg-x11-xauth"
-        echo "  Arch:   sudo pacman -S --needed base-devel pkgconf wayland libxkbcommon libxkbcommon-x11 vulkan-icd-loader vulkan-swrast xorg-server-xvfb xorg-xauth"
-        echo "  (Fedora and Arch are untested.)"
+    if ! command -v dpkg-query >/dev/null; then
+        echo "note: this is not a Debian system; if the build or the window fails, install the equivalents of:" >&2
+        echo "      $*" >&2
+        echo "      Fedora: gcc pkgconf wayland-devel libxkbcommon-devel libxkbcommon-x11 libX11-devel mesa-vulkan-drivers vulkan-loader" >&2
+        echo "      Arch:   base-devel pkgconf wayland libxkbcommon libxkbcommon-x11 libx11 vulkan-icd-loader vulkan-swrast" >&2
         return 0
     fi
-    local missing
-    mapfile -t missing < <(missing_packages "$@")
-    [ "${#missing[@]}" -gt 0 ] || return 0
-
-    local as_root=()
-    if [ "$(id -u)" -ne 0 ]; then
-        if ! command -v sudo >/dev/null 2>&1; then
-            echo "packages: missing and neither root nor sudo here. Ask an administrator for:"
-            echo "  apt-get install ${missing[*]}"
-            return 0
-        fi
-        as_root=(sudo)
-    fi
-    echo "packages: installing ${missing[*]}"
-    if ! { "${as_root[@]}" apt-get update -qq &&
-        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; }; then
-        echo "packages: could not install ${missing[*]}; going on without" >&2
-    fi
-}
-
-# Cargo from rustup may not be on PATH in a shell that is not a login shell.
-find_cargo() {
-    if ! command -v cargo >/dev/null 2>&1 && [ -f "${CARGO_HOME:-$HOME/.cargo}/env" ]; then
-        # shellcheck source=/dev/null
-        . "${CARGO_HOME:-$HOME/.cargo}/env"
-    fi
-    if ! command -v cargo >/dev/null 2>&1; then
-        echo "cargo is missing: install the Rust toolchain from https://rustup.rs, then call this again." >&2
+    missing=$(missing_packages "$@")
+    [ -z "$missing" ] && return 0
+    if [ "$(id -u)" = 0 ]; then
+        as_root=""
+    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+        as_root="sudo"
+    else
+        echo "missing system packages; please run: sudo apt-get install $missing" >&2
         return 1
     fi
+    echo "installing system packages: $missing" >&2
+    # shellcheck disable=SC2086 # lists of words on purpose
+    $as_root env DEBIAN_FRONTEND=noninteractive sh -c "apt-get update -q && apt-get install -y -q --no-install-recommends $missing" >&2 || {
+        echo "the packages could not be installed; please run: sudo apt-get install $missing" >&2
+        return 1
+    }
+}
+
+# need_cargo: ends with a sentence where the Rust toolchain is missing.
+need_cargo() {
+    command -v cargo >/dev/null && return 0
+    [ -r "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+    command -v cargo >/dev/null || {
+        echo "the Rust toolchain is missing: install it from https://rustup.rs and start again" >&2
+        exit 1
+    }
 }

@@ -7,6 +7,7 @@
 //! Dimension letters, everywhere the same: `B` batch, `T` tokens, `C` model width, `H` heads, `D` head width,
 //! `F` feed-forward width, `V` vocabulary.
 
+pub mod bench;
 pub mod checkpoint;
 pub mod error;
 pub mod kernels;
@@ -15,6 +16,7 @@ pub mod rng;
 pub mod sampler;
 pub mod session;
 pub mod tokenizer;
+pub mod topics;
 
 #[cfg(feature = "train")]
 pub mod data;

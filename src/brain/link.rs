@@ -1,0 +1,148 @@
+//! The brain inside the game: a resource to send requests, a message for each event, and the wake-up of a sleeping loop.
+
+use bevy::{
+    prelude::*,
+    winit::{EventLoopProxyWrapper, WinitUserEvent},
+};
+
+use super::{
+    BrainHandle, BrainSetup,
+    protocol::{BrainEvent, BrainRequest, TurnId},
+};
+use crate::persona::{journal::Journal, slots::SlotFolder};
+
+/// Events taken over in one frame.
+const PER_FRAME: usize = 64;
+/// Lines of the journal that the chat shows from earlier runs.
+const HISTORY_LINES: usize = 200;
+
+/// A line of an earlier run, from the journal of the save slot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastLine {
+    /// True: the person said it; false: the companion.
+    pub by_person: bool,
+    /// The words.
+    pub text: String,
+    /// Seconds since 1970.
+    pub unix_s: i64,
+}
+
+/// The recent part of the journal, oldest first; set anew when the persona changes.
+#[derive(Debug, Clone, Default, Resource)]
+pub struct History(pub Vec<PastLine>);
+
+/// News from the brain, one message an event.
+#[derive(Debug, Clone, Message)]
+pub struct BrainNews(pub BrainEvent);
+
+/// What the brain needs to start; taken once the window's loop runs.
+#[derive(Debug, Resource)]
+pub struct BrainStart(pub BrainSetup);
+
+/// The way to the brain.
+#[derive(Debug, Default, Resource)]
+pub struct BrainLink {
+    handle: Option<BrainHandle>,
+    last: u64,
+}
+
+impl BrainLink {
+    /// A link to a brain that runs already.
+    pub fn new(handle: BrainHandle) -> Self {
+        Self { handle: Some(handle), last: 0 }
+    }
+
+    /// A number for the next request.
+    pub fn next_turn(&mut self) -> TurnId {
+        self.last += 1;
+        TurnId(self.last)
+    }
+
+    /// Hands over a request; never waits.
+    pub fn send(&mut self, request: BrainRequest) {
+        if !self.handle.as_ref().is_some_and(|h| h.send(request)) {
+            warn!("the brain takes no more requests");
+        }
+    }
+
+    /// `turn` and everything older stops between two tokens.
+    pub fn cancel(&mut self, turn: TurnId) {
+        if let Some(handle) = &self.handle {
+            handle.cancel(turn);
+        }
+    }
+}
+
+/// Adds the systems of this file.
+pub fn plugin(app: &mut App) {
+    app.init_resource::<BrainLink>()
+        .init_resource::<History>()
+        .add_message::<BrainNews>()
+        .add_systems(PreStartup, start)
+        .add_systems(PreUpdate, drain)
+        .add_systems(Last, quit_with_app);
+}
+
+fn start(
+    start: Option<Res<BrainStart>>,
+    proxy: Option<Res<EventLoopProxyWrapper>>,
+    mut link: ResMut<BrainLink>,
+    mut history: ResMut<History>,
+    mut news: MessageWriter<BrainNews>,
+) {
+    let Some(start) = start else { return };
+    history.0 = past_lines(&start.0, &start.0.slot);
+    let waker = proxy.map(|proxy| {
+        let proxy = (**proxy).clone();
+        Box::new(move || {
+            let _ = proxy.send_event(WinitUserEvent::WakeUp);
+        }) as super::Waker
+    });
+    match BrainHandle::start(start.0.clone(), waker) {
+        Ok(handle) => {
+            crate::modes::save_on_signals(&handle, &[2, 15, 1]);
+            link.handle = Some(handle);
+        }
+        Err(error) => {
+            let text = format!("no thread for the brain: {error}");
+            news.write(BrainNews(BrainEvent::Failed { turn: None, text }));
+        }
+    }
+}
+
+fn past_lines(setup: &BrainSetup, slot: &str) -> Vec<PastLine> {
+    let known = SlotFolder::new(&setup.saves).list().into_iter().any(|(name, _)| name == slot);
+    if !known {
+        return Vec::new();
+    }
+    let lines = Journal::in_slot(&setup.saves.join(slot)).recent(HISTORY_LINES);
+    lines
+        .into_iter()
+        .map(|e| PastLine { by_person: e.by_person, text: e.text, unix_s: e.unix_s })
+        .collect()
+}
+
+fn drain(
+    link: Res<BrainLink>,
+    setup: Option<Res<BrainStart>>,
+    mut history: ResMut<History>,
+    mut news: MessageWriter<BrainNews>,
+) {
+    let Some(handle) = &link.handle else { return };
+    for event in std::iter::from_fn(|| handle.try_recv()).take(PER_FRAME) {
+        if let (BrainEvent::Ready { turn: Some(_), info }, Some(setup)) = (&event, &setup) {
+            history.0 = past_lines(&setup.0, &info.persona);
+        }
+        news.write(BrainNews(event));
+    }
+}
+
+/// Saves before the program ends.
+fn quit_with_app(mut exits: MessageReader<AppExit>, mut link: ResMut<BrainLink>) {
+    if exits.read().count() > 0
+        && let Some(mut handle) = link.handle.take()
+    {
+        handle.cancel(TurnId(u64::MAX));
+        handle.quit();
+    }
+}

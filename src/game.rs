@@ -1,0 +1,88 @@
+//! The game: which plugins there are, and the start of the window.
+
+use anyhow::Context;
+use bevy::{
+    app::{TaskPoolOptions, TaskPoolPlugin},
+    log::LogPlugin,
+    prelude::*,
+    render::{
+        RenderPlugin,
+        settings::{PowerPreference, RenderCreation, WgpuSettings},
+    },
+};
+
+use crate::{
+    about_panel,
+    brain::link::{self, BrainStart},
+    controls, dialogue, mascot, memory_panel, modes, onboarding,
+    options::Options,
+    paths::Places,
+    persona::slots::SlotFolder,
+    persona_panel::{self, SlotList},
+    settings::{self, SettingsFile},
+    window::{self, WindowStore, platform},
+};
+
+/// Everything that makes the companion, for an app that has Bevy's own plugins.
+#[derive(Debug)]
+pub struct CompanionPlugin;
+
+impl Plugin for CompanionPlugin {
+    fn build(&self, app: &mut App) {
+        app.add_plugins((
+            settings::plugin,
+            link::plugin,
+            mascot::plugin,
+            window::plugin,
+            dialogue::plugin,
+            memory_panel::plugin,
+            persona_panel::plugin,
+            about_panel::plugin,
+            controls::plugin,
+            onboarding::plugin,
+        ));
+    }
+}
+
+/// The mascot on the desktop; where no display can be opened, the companion in this terminal, after a line that says why.
+///
+/// # Errors
+/// If neither can be started.
+pub fn run_window(options: &Options, places: &Places) -> anyhow::Result<()> {
+    if let Err(why) = platform::check_display() {
+        eprintln!("companion: {why}; here is the companion in the terminal instead.");
+        return modes::chat::run(options, places);
+    }
+    let svg = places.assets.join("bodies/tete/tete.svg");
+    let drawing =
+        std::fs::read_to_string(&svg).with_context(|| format!("cannot read {}", svg.display()))?;
+    let store = WindowStore(places.window_file());
+    let mut app = App::new();
+    app.add_plugins(
+        DefaultPlugins
+            .set(WindowPlugin { primary_window: Some(window::mascot_window(&store)), ..default() })
+            .set(TaskPoolPlugin { task_pool_options: TaskPoolOptions::with_num_threads(2) })
+            .set(LogPlugin {
+                filter: "warn,companion=info,wgpu=error,naga=error".into(),
+                ..default()
+            })
+            .set(RenderPlugin {
+                render_creation: RenderCreation::Automatic(Box::new(WgpuSettings {
+                    power_preference: PowerPreference::LowPower,
+                    ..default()
+                })),
+                ..default()
+            }),
+    )
+    .add_plugins(bevy_egui::EguiPlugin::default())
+    .insert_resource(SettingsFile(places.settings_file()))
+    .insert_resource(store)
+    .insert_resource(mascot::BodyDrawing(drawing))
+    .insert_resource(SlotList(Box::new(SlotFolder::new(&places.saves))))
+    .insert_resource(BrainStart(modes::brain_setup(options, places)))
+    .add_plugins(CompanionPlugin);
+    match app.run() {
+        AppExit::Success => Ok(()),
+        AppExit::Error(code) => anyhow::bail!("the window ended with code {code}"),
+    }
+}
