@@ -21,13 +21,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let data = Dataset::open(&DataOptions { dirs, cache_dir, seed }, &tokenizer)?;
     println!("opened in {:?}", start.elapsed());
     for (set, lang, docs) in data.held_out() {
-        println!("held out: {set}/{lang}: {} documents, {} tokens", docs.len(), docs.iter().map(Vec::len).sum::<usize>());
+        println!(
+            "held out: {set}/{lang}: {} documents, {} tokens",
+            docs.len(),
+            docs.iter().map(Vec::len).sum::<usize>()
+        );
         if std::env::var_os("SETS").is_some() {
             for ids in docs.iter().step_by(docs.len().div_ceil(4)) {
-                let bytes: Vec<u8> = ids.iter().take(160).flat_map(|id| match special::is_special(*id) {
-                    true => special::name(*id).as_bytes().to_vec(),
-                    false => tokenizer.token_bytes(*id).to_vec(),
-                }).collect();
+                let bytes: Vec<u8> = ids
+                    .iter()
+                    .take(160)
+                    .flat_map(|id| match special::is_special(*id) {
+                        true => special::name(*id).as_bytes().to_vec(),
+                        false => tokenizer.token_bytes(*id).to_vec(),
+                    })
+                    .collect();
                 println!("  {}", String::from_utf8_lossy(&bytes).replace('\n', " / "));
             }
         }
@@ -73,7 +81,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             *marks.entry(special::name(*id).to_string()).or_default() += 1;
         }
     }
-    println!("{n} tokens, {scored} scored, {:.0} tokens a second", n as f64 / start.elapsed().as_secs_f64());
+    println!(
+        "{n} tokens, {scored} scored, {:.0} tokens a second",
+        n as f64 / start.elapsed().as_secs_f64()
+    );
     println!("{marks:?}");
     Ok(())
 }

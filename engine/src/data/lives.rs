@@ -37,12 +37,34 @@ pub(super) struct LifeSize {
     pub(super) p_burst: f64,
     /// Probability that an authored life stands at its beginning.
     pub(super) p_authored: f64,
+    /// Probability that a fact is told or asked in plain words that name its topic, instead of an authored wording.
+    pub(super) p_plain: f64,
 }
 
 /// Share of questions about something that was never told.
 const P_NEVER_TOLD: f64 = 0.15;
 /// Share of the companion's answers in the words of the note; the rest is authored.
 const P_CANONICAL: f64 = 0.7;
+/// Facts that people tell first, the name above all, and the share of them among the authored facts of a life.
+const COMMON: [&str; 14] = [
+    "name",
+    "name",
+    "name",
+    "dog_name",
+    "cat_name",
+    "friend_name",
+    "food",
+    "color",
+    "job",
+    "city",
+    "age",
+    "birthday",
+    "hobby",
+    "animal",
+];
+const P_COMMON: f64 = 0.35;
+/// Weight of the words around the value in an answer: the topic is decided there.
+const ANSWER_TEXT: f64 = 1.5;
 /// How often authored kinds are drawn as everyday talk.
 const KINDS: [(AuthoredKind, f64); 5] = [
     (AuthoredKind::Dialogue, 0.46),
@@ -75,6 +97,7 @@ struct Life<'a, 'w> {
     /// Values of placeholders, by fact: what the person would say, told or not.
     values: BTreeMap<String, String>,
     max_filler: usize,
+    p_plain: f64,
 }
 
 /// Writes one life.
@@ -88,7 +111,11 @@ pub(super) fn write_life(
     let lang = if rng.chance(0.5) { Lang::En } else { Lang::Ja };
     let mut out = Writer::new(tok, rng);
     let me = words::companion_name(lang, &mut out.rng);
-    let mut life = Life { me, ..Life::new(sources, filler, &mut out, lang, size.max_filler) };
+    let mut life = Life {
+        me,
+        p_plain: size.p_plain,
+        ..Life::new(sources, filler, &mut out, lang, size.max_filler)
+    };
     life.write(size);
     (out.ids, out.weights)
 }
@@ -126,6 +153,7 @@ impl<'a, 'w> Life<'a, 'w> {
             known: BTreeMap::new(),
             values: BTreeMap::new(),
             max_filler,
+            p_plain: 0.3,
         }
     }
 
@@ -211,7 +239,14 @@ impl<'a, 'w> Life<'a, 'w> {
     fn new_subject(&mut self, taken: &[Subject]) -> Subject {
         loop {
             let facts = self.sources.facts.facts(self.lang);
-            let listed = if self.chance(0.3) { None } else { self.pick(facts) };
+            let listed = if self.chance(0.3) {
+                None
+            } else if self.chance(P_COMMON) {
+                let common = COMMON[self.out.rng.below(COMMON.len())];
+                facts.iter().find(|f| f.fact == common)
+            } else {
+                self.pick(facts)
+            };
             let subject = match listed {
                 Some(fact) if HELD_OUT_FACTS.contains(&fact.fact.as_str()) => continue,
                 Some(fact) => match topic(&fact.fact, self.lang) {
@@ -273,7 +308,9 @@ impl<'a, 'w> Life<'a, 'w> {
                 value = self.draw_value(fact);
             }
             let template = match fact {
-                Some(fact) if change && !fact.overwrite.is_empty() && self.chance(0.85) => {
+                Some(fact)
+                    if change && !fact.overwrite.is_empty() && !self.chance(self.p_plain) =>
+                {
                     self.wording(&fact.overwrite)
                 }
                 Some(fact)
@@ -288,7 +325,7 @@ impl<'a, 'w> Life<'a, 'w> {
                     self.out.reply(3, &[Piece::Text(question)], 0.5);
                     self.wording(&fact.teach_short)
                 }
-                Some(fact) if !change && self.chance(0.8) => self.wording(&fact.teach),
+                Some(fact) if !change && !self.chance(self.p_plain) => self.wording(&fact.teach),
                 _ => words::tell_template(self.lang, Side::Train, change, &mut self.out.rng)
                     .replace("{topic}", &subject.topic),
             };
@@ -358,14 +395,14 @@ impl<'a, 'w> Life<'a, 'w> {
         match self.pick(&usable) {
             Some((mood, text)) if !self.chance(P_CANONICAL) => {
                 let pieces = self.pieces(text, &subject.fact, &value, ANSWER);
-                self.out.reply(words::mood(mood), &pieces, 1.0);
+                self.out.reply(words::mood(mood), &pieces, ANSWER_TEXT);
             }
             _ => {
                 let (before, after) = words::canonical(self.lang, &subject.topic);
                 self.out.reply(
                     1,
                     &[Piece::Text(before), Piece::Value(value, ANSWER), Piece::Text(after)],
-                    1.0,
+                    ANSWER_TEXT,
                 );
             }
         }
@@ -373,7 +410,7 @@ impl<'a, 'w> Life<'a, 'w> {
 
     fn question(&mut self, subject: &Subject) -> String {
         let text = match self.fact(subject) {
-            Some(fact) if self.chance(0.8) => self.wording(&fact.ask),
+            Some(fact) if !self.chance(self.p_plain) => self.wording(&fact.ask),
             _ => words::ask_template(self.lang, Side::Train, &mut self.out.rng)
                 .replace("{topic}", &subject.topic),
         };
@@ -671,7 +708,10 @@ mod tests {
         assert_eq!(with_units("{age}歳の一年", "age", "7"), "{age}歳の一年");
         assert!(dots_before("きみの猫は…{cat_name}、だよね。", "{cat_name}"));
         assert!(!dots_before("Your cat is {cat_name}...", "{cat_name}"));
-        assert_eq!(split_at_dots("Your cat... I don't know."), Some(("Your cat", "... I don't know.")));
+        assert_eq!(
+            split_at_dots("Your cat... I don't know."),
+            Some(("Your cat", "... I don't know."))
+        );
         assert_eq!(split_at_dots("…"), None);
     }
 

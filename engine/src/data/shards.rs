@@ -7,9 +7,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::{
-    sources::{Doc, Line, SourceDoc},
-};
+use super::sources::{Doc, Line, SourceDoc};
 use crate::{
     error::{LoadError, TrainError},
     tokenizer::{TokenId, Tokenizer, chat_format},

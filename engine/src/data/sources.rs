@@ -192,7 +192,8 @@ fn blocked(text: &str) -> bool {
         lower.match_indices(word).any(|(at, _)| {
             !word.is_ascii()
                 || (!letter(lower[..at].chars().next_back())
-                    && !(word.len() < entry.len() && letter(lower[at + word.len()..].chars().next())))
+                    && !(word.len() < entry.len()
+                        && letter(lower[at + word.len()..].chars().next())))
         })
     })
 }
@@ -341,7 +342,8 @@ fn add_line(set: &str, value: Value, out: &mut Sources) {
         match request(title, text, key) {
             Some((ask, lang)) if !blocked(text) => {
                 let story = unwrapped(text);
-                let doc = Doc::Talk(vec![user(&ask), Line { companion: true, mood: 1, text: story }]);
+                let doc =
+                    Doc::Talk(vec![user(&ask), Line { companion: true, mood: 1, text: story }]);
                 out.docs.push(SourceDoc { set: set.to_owned(), lang, key, doc });
             }
             _ => add_text(set, text, key, out),
@@ -352,9 +354,12 @@ fn add_line(set: &str, value: Value, out: &mut Sources) {
 /// What the mascot could not say of itself: it has a name, a face and a body.
 fn about_a_bot(answer: &str) -> bool {
     let lower = answer.to_lowercase();
-    ["bot", "computer", "program", "digital", "virtual", "name", " body", " face", "my looks", "a boss", "assist", "software", "code"]
-        .iter()
-        .any(|w| lower.contains(w))
+    [
+        "bot", "computer", "program", "digital", "virtual", "name", " body", " face", "my looks",
+        "a boss", "assist", "software", "code",
+    ]
+    .iter()
+    .any(|w| lower.contains(w))
 }
 
 /// A bare Japanese word as an answer becomes a sentence.
@@ -367,10 +372,62 @@ fn spoken(answer: &str) -> String {
 
 /// Things that short stories are about, for the wish that a story answers.
 const HEROES: [&str; 56] = [
-    "cat", "dog", "bird", "rabbit", "bunny", "bear", "mouse", "fox", "lion", "frog", "duck", "fish", "horse", "elephant", "monkey",
-    "turtle", "squirrel", "dragon", "robot", "princess", "prince", "king", "queen", "fairy", "farmer", "baby", "tree", "flower",
-    "car", "truck", "train", "boat", "ship", "ball", "kite", "doll", "toy", "cake", "apple", "hat", "moon", "star", "cloud", "rain",
-    "snow", "river", "forest", "castle", "garden", "park", "beach", "puppy", "kitten", "bee", "butterfly", "ant",
+    "cat",
+    "dog",
+    "bird",
+    "rabbit",
+    "bunny",
+    "bear",
+    "mouse",
+    "fox",
+    "lion",
+    "frog",
+    "duck",
+    "fish",
+    "horse",
+    "elephant",
+    "monkey",
+    "turtle",
+    "squirrel",
+    "dragon",
+    "robot",
+    "princess",
+    "prince",
+    "king",
+    "queen",
+    "fairy",
+    "farmer",
+    "baby",
+    "tree",
+    "flower",
+    "car",
+    "truck",
+    "train",
+    "boat",
+    "ship",
+    "ball",
+    "kite",
+    "doll",
+    "toy",
+    "cake",
+    "apple",
+    "hat",
+    "moon",
+    "star",
+    "cloud",
+    "rain",
+    "snow",
+    "river",
+    "forest",
+    "castle",
+    "garden",
+    "park",
+    "beach",
+    "puppy",
+    "kitten",
+    "bee",
+    "butterfly",
+    "ant",
 ];
 
 /// The wish that a short story answers: two short stories in five are told on request, with their title if they have one.
@@ -379,17 +436,29 @@ fn request(title: &str, text: &str, key: u64) -> Option<(String, Lang)> {
     let longest = if lang == Lang::Ja { 450 } else { 900 };
     // The second hash keeps the choice apart from the held-out split, which looks at the key itself.
     let roll = hash(&key.to_string()) % 10;
-    if roll >= 4 || text.chars().count() > longest || text.chars().count() < 120 || title.chars().count() > 40 {
+    if roll >= 4
+        || text.chars().count() > longest
+        || text.chars().count() < 120
+        || title.chars().count() > 40
+    {
         return None;
     }
     if lang == Lang::Ja {
         return (!title.is_empty() && !title.contains(['、', '。'])).then(|| {
-            (if roll % 2 == 0 { format!("「{title}」のおはなしして。") } else { "おはなしを聞かせて。".to_owned() }, lang)
+            (
+                if roll % 2 == 0 {
+                    format!("「{title}」のおはなしして。")
+                } else {
+                    "おはなしを聞かせて。".to_owned()
+                },
+                lang,
+            )
         });
     }
     let start: String = text.chars().take(160).collect::<String>().to_lowercase();
     let words: Vec<&str> = start.split(|c: char| !c.is_alphabetic()).collect();
-    let hero = HEROES.iter().filter_map(|h| words.iter().position(|w| w == h).map(|at| (at, h))).min();
+    let hero =
+        HEROES.iter().filter_map(|h| words.iter().position(|w| w == h).map(|at| (at, h))).min();
     let ask = match (roll, hero) {
         (0, _) => "Tell me a story.".to_owned(),
         (_, Some((_, hero))) => {
@@ -400,7 +469,9 @@ fn request(title: &str, text: &str, key: u64) -> Option<(String, Lang)> {
                 _ => format!("Do you know a story about {article} {hero}?"),
             }
         }
-        (_, None) if !title.is_empty() && title.is_ascii() => format!("Tell me the story \"{title}\"."),
+        (_, None) if !title.is_empty() && title.is_ascii() => {
+            format!("Tell me the story \"{title}\".")
+        }
         (2, None) => "Can you tell me a short story?".to_owned(),
         (_, None) => return None,
     };
@@ -415,7 +486,8 @@ fn unwrapped(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines().map(str::trim).filter(|l| !l.is_empty()) {
         if !out.is_empty() {
-            let whole = out.ends_with(['.', '!', '?', '"', '”', '’', '\'', ':', ';', ')', '*', '-']);
+            let whole =
+                out.ends_with(['.', '!', '?', '"', '”', '’', '\'', ':', ';', ')', '*', '-']);
             out.push(if whole { '\n' } else { ' ' });
         }
         out.push_str(line);
@@ -441,7 +513,12 @@ fn add_text(set: &str, text: &str, key: u64, out: &mut Sources) {
         let p = piece.trim();
         let n = p.chars().count();
         if (40..=most).contains(&n) && !odd(p) {
-            out.docs.push(SourceDoc { set: set.to_owned(), lang, key, doc: Doc::Text(p.to_owned()) });
+            out.docs.push(SourceDoc {
+                set: set.to_owned(),
+                lang,
+                key,
+                doc: Doc::Text(p.to_owned()),
+            });
         }
         piece.clear();
     };
@@ -497,7 +574,9 @@ fn chat_line(text: &str) -> Option<String> {
         text = format!("{}そちら{rest}", &text[..at]);
     }
     let text = text.trim().trim_end_matches('笑').trim_end_matches('w').trim();
-    let unclean = text.is_empty() || text.contains(['[', ']', '〇', '○', '◯', '＜', '@', '{', '}']) || text.contains("http");
+    let unclean = text.is_empty()
+        || text.contains(['[', ']', '〇', '○', '◯', '＜', '@', '{', '}'])
+        || text.contains("http");
     (!unclean).then(|| text.to_owned())
 }
 
@@ -507,13 +586,16 @@ fn add_turns(set: &str, turns: &[Value], out: &mut Sources) {
         .iter()
         .filter_map(|t| {
             // Pairs of speaker and text, or texts of two speakers in turn.
-            let Some(pair) = t.as_array() else { return Some((String::new(), chat_line(t.as_str()?))) };
+            let Some(pair) = t.as_array() else {
+                return Some((String::new(), chat_line(t.as_str()?)));
+            };
             Some((pair.first()?.as_str()?.to_owned(), chat_line(pair.last()?.as_str()?)))
         })
         .enumerate()
         .map(|(i, (who, text))| (if who.is_empty() { (i % 2).to_string() } else { who }, text))
         .collect();
-    let key = hash(&lines.iter().take(6).filter_map(|l| l.1.as_deref()).collect::<Vec<_>>().join("\n"));
+    let key =
+        hash(&lines.iter().take(6).filter_map(|l| l.1.as_deref()).collect::<Vec<_>>().join("\n"));
     let start = if lines.len() > 12 { 4 } else { 0 }; // the stiff greeting of strangers
     for window in lines.get(start..).unwrap_or_default().chunks(10).filter(|w| w.len() >= 2) {
         let me = &window[0].0;
@@ -565,7 +647,8 @@ fn mood_of(text: &str) -> usize {
         8
     } else if has(&["Haha", "haha", "joke", "はは", "笑"]) {
         6
-    } else if has(&["Good night", "goodnight", "Goodnight", "おやすみ", "眠い", "ねむい"]) {
+    } else if has(&["Good night", "goodnight", "Goodnight", "おやすみ", "眠い", "ねむい"])
+    {
         7
     } else if has(&["Wow", "wow", "amazing", "awesome", "すごい", "わあ", "やった"]) {
         2
@@ -723,6 +806,43 @@ mod tests {
         let Doc::Talk(chat) = &out.docs[1].doc else { panic!("a talk") };
         assert_eq!(chat.len(), 2, "ends with the companion");
         assert_eq!(out.docs[1].lang, Lang::Ja);
+    }
+
+    #[test]
+    fn names_of_speakers_blanks_and_blocked_words_are_kept_out() {
+        assert_eq!(
+            chat_line("<AB>さんはいかがですか？").as_deref(),
+            Some("そちらはいかがですか？")
+        );
+        assert_eq!(chat_line("そうですね笑").as_deref(), Some("そうですね"));
+        for text in ["こんにちは！<BB>です！", "Hi, I'm [User 1's name].", "〇〇です", "笑"]
+        {
+            assert_eq!(chat_line(text), None, "{text}");
+        }
+        assert!(blocked("We had a Beer.") && blocked("ビールを飲んだ") && blocked("He was drunk."));
+        assert!(!blocked("Grapes and a drape, a beard, twine and scapegoats."));
+    }
+
+    #[test]
+    fn broken_lines_are_joined_and_same_answers_are_capped() {
+        assert_eq!(
+            unwrapped("Goat and Dog\nwere friends.\nThey ran."),
+            "Goat and Dog were friends.\nThey ran."
+        );
+        let line = |i: usize| format!(r#"{{"q":"Question {i}?","a":"Same."}}"#);
+        let lines: Vec<String> = (0..SAME_ANSWER + 20).map(line).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        assert_eq!(read_lines(&lines).docs.len(), SAME_ANSWER);
+    }
+
+    #[test]
+    fn short_stories_answer_a_wish_that_fits() {
+        let story = "The little fox sat on a wall. ".repeat(8);
+        let asks: Vec<String> =
+            (0..40).filter_map(|k| request("", &story, k)).map(|r| r.0).collect();
+        assert!((5..30).contains(&asks.len()), "{}", asks.len());
+        assert!(asks.iter().any(|a| a.contains("a fox")));
+        assert_eq!(request("", "Short.", 0), None);
     }
 
     #[test]

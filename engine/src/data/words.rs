@@ -128,7 +128,8 @@ pub fn ask_template(lang: Lang, side: Side, rng: &mut Rng) -> &'static str {
 }
 
 fn one_side(lang: Lang, section: &str, side: Side, rng: &mut Rng) -> &'static str {
-    let some: Vec<&str> = list(lang, section).iter().copied().filter(|t| Side::of(t) == side).collect();
+    let some: Vec<&str> =
+        list(lang, section).iter().copied().filter(|t| Side::of(t) == side).collect();
     some.get(rng.below(some.len())).copied().unwrap_or_else(|| one_of(lang, section, rng))
 }
 
@@ -202,7 +203,9 @@ pub fn noise(lang: Lang, text: &str, rng: &mut Rng) -> String {
                 if stuck {
                     text = text.trim_end_matches(['.', '!', '?']).to_owned();
                 } else {
-                    if close.starts_with(char::is_uppercase) && !text.ends_with(['.', '!', '?', '\u{1}']) {
+                    if close.starts_with(char::is_uppercase)
+                        && !text.ends_with(['.', '!', '?', '\u{1}'])
+                    {
                         text.push('.');
                     }
                     text.push(' ');
@@ -282,7 +285,11 @@ mod tests {
                     Lang::En => format!("your {topic} is Mia."),
                     Lang::Ja => format!("きみの{topic}はミア。"),
                 };
-                assert_eq!(NoteSentence::parse(&sentence).map(|n| n.topic().to_owned()), Some(topic), "{sentence}");
+                assert_eq!(
+                    NoteSentence::parse(&sentence).map(|n| n.topic().to_owned()),
+                    Some(topic),
+                    "{sentence}"
+                );
             }
         }
     }
@@ -294,7 +301,9 @@ mod tests {
             for frame in list(lang, "tell").iter().chain(list(lang, "change")) {
                 assert!(frame.contains("{topic}") && frame.contains("{value}"), "{frame}");
             }
-            assert!(list(lang, "ask").iter().all(|f| f.contains("{topic}") && !f.contains("{value}")));
+            assert!(
+                list(lang, "ask").iter().all(|f| f.contains("{topic}") && !f.contains("{value}"))
+            );
             assert!(list(lang, "trap").iter().all(|f| f.split(" => ").count() == 2));
             let named = ["rename", "renamed", "my_name"];
             assert!(named.iter().flat_map(|s| list(lang, s)).all(|f| f.contains("{n}")));

@@ -14,6 +14,8 @@ pub const ANSWER: f32 = 5.0;
 pub(super) const ECHO: f32 = 2.0;
 /// Weight of a value inside a note, and of the decision to open one.
 pub(super) const NOTE_VALUE: f32 = 3.0;
+/// Weight of the topic of a note: which fact was told is decided there.
+pub(super) const NOTE_TOPIC: f32 = 2.0;
 /// Share of scored tokens in what the person says.
 pub(super) const PERSON: f64 = 0.25;
 
@@ -91,7 +93,12 @@ impl<'a> Writer<'a> {
         let (head, tail) = note_parts(&form, self.tok);
         for (i, id) in ids.iter().enumerate() {
             let value = i >= head && i < ids.len() - tail;
-            self.push(&[*id], if value { f64::from(NOTE_VALUE) } else { 1.0 });
+            let weight = match (value, i < head) {
+                (true, _) => NOTE_VALUE,
+                (_, true) => NOTE_TOPIC,
+                _ => 1.0,
+            };
+            self.push(&[*id], f64::from(weight));
         }
         self.push(&[special::NOTE_END], 1.0);
     }
