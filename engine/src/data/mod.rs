@@ -51,6 +51,18 @@ pub enum Stage {
     Dense,
     /// Long lives; the memory is carried from segment to segment.
     Lives,
+    /// As [`Stage::Lives`], with the companion's own voice in most of the plain talk.
+    Voice,
+}
+
+impl Stage {
+    /// Share of authored pieces in plain text episodes.
+    fn authored_share(self) -> f64 {
+        match self {
+            Self::Dense | Self::Lives => 0.35,
+            Self::Voice => 0.85,
+        }
+    }
 }
 
 /// Where the text is.
@@ -88,8 +100,6 @@ const MIX: [(&str, f64); 20] = [
     ("aozora-children", 3.0),
     ("", 3.0),
 ];
-/// Share of authored pieces among the pieces of a run of plain text and talk.
-const P_AUTHORED: f64 = 0.5;
 
 fn mix_weight(set: &str) -> f64 {
     MIX.iter().find(|(name, _)| *name == set).or(MIX.last()).map_or(0.0, |(_, w)| *w)
@@ -218,7 +228,11 @@ impl Dataset {
     }
 
     fn episode(&self, row: usize, episode: u64, stage: Stage) -> (Vec<TokenId>, Vec<f32>) {
-        let stage_key = if stage == Stage::Dense { 1 } else { 2 };
+        let stage_key = match stage {
+            Stage::Dense => 1,
+            Stage::Lives => 2,
+            Stage::Voice => 3,
+        };
         let mut rng = Rng::keyed(self.seed, &[row as u64, episode, stage_key]);
         let inner = &*self.inner;
         let authored = !inner.sources.authored.is_empty();
@@ -233,7 +247,7 @@ impl Dataset {
                     p_authored: 0.0,
                     p_plain: 0.5,
                 },
-                Stage::Lives => LifeSize {
+                Stage::Lives | Stage::Voice => LifeSize {
                     n_facts: [1, 2, 3, 4, 4, 6, 8, 8, 12, 16][rng.below(10)],
                     max_tokens: 2600,
                     max_filler: 400,
@@ -249,7 +263,7 @@ impl Dataset {
         let (mut ids, mut weights) = (Vec::new(), Vec::new());
         let lang = if rng.chance(0.5) { Lang::En } else { Lang::Ja };
         while ids.len() < target {
-            if authored && rng.chance(P_AUTHORED) {
+            if authored && rng.chance(stage.authored_share()) {
                 let seed = Rng::new(rng.next_u64());
                 let (a, b) = write_piece(&inner.sources, self, &inner.tokenizer, lang, seed);
                 ids.extend(a);

@@ -54,7 +54,7 @@ fn encode(doc: &Doc, tok: &Tokenizer) -> (Vec<TokenId>, Vec<bool>) {
 
 /// Whether a document is kept out of training.
 pub(super) fn is_held_out(doc: &SourceDoc) -> bool {
-    doc.key % HELD_OUT_OF == 0
+    doc.key.is_multiple_of(HELD_OUT_OF)
 }
 
 /// Text of a document, for its hash.

@@ -115,7 +115,12 @@ impl Sources {
 
 /// Words that keep a document out: subjects that a companion for everybody has no business with, and slurs of old books.
 /// Latin entries match at the start of a word, those with `$` a whole word.
-const BLOCKED: [&str; 66] = [
+const BLOCKED: [&str; 71] = [
+    "girlfriend",
+    "boyfriend",
+    "dating$",
+    "gun$",
+    "guns$",
     "tobacco",
     "cigar",
     "smoking",
@@ -190,10 +195,10 @@ fn blocked(text: &str) -> bool {
     BLOCKED.iter().filter(|entry| entry.is_ascii() || !lower.is_ascii()).any(|entry| {
         let word = entry.trim_end_matches('$');
         lower.match_indices(word).any(|(at, _)| {
-            !word.is_ascii()
-                || (!letter(lower[..at].chars().next_back())
-                    && !(word.len() < entry.len()
-                        && letter(lower[at + word.len()..].chars().next())))
+            let inside = letter(lower[..at].chars().next_back());
+            let whole = word.len() < entry.len();
+            let goes_on = whole && letter(lower[at + word.len()..].chars().next());
+            !word.is_ascii() || !(inside || goes_on)
         })
     })
 }
@@ -446,7 +451,7 @@ fn request(title: &str, text: &str, key: u64) -> Option<(String, Lang)> {
     if lang == Lang::Ja {
         return (!title.is_empty() && !title.contains(['、', '。'])).then(|| {
             (
-                if roll % 2 == 0 {
+                if roll.is_multiple_of(2) {
                     format!("「{title}」のおはなしして。")
                 } else {
                     "おはなしを聞かせて。".to_owned()
@@ -694,7 +699,7 @@ fn user(text: &str) -> Line {
 fn authored(lang: Lang, kind: &str, v: &Value) -> Vec<Authored> {
     let whole = v.to_string();
     let id = v["text"].as_str().map_or_else(|| hash(&whole), hash);
-    let held_out = id % AUTHORED_HELD_OUT_OF == 0
+    let held_out = id.is_multiple_of(AUTHORED_HELD_OUT_OF)
         || HELD_OUT_FACTS.iter().any(|f| whole.contains(&format!("{{{f}}}")));
     let piece = |kind, lines: Vec<Line>| Authored {
         lang,
