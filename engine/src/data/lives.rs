@@ -9,7 +9,7 @@ use super::{
     facts::{Fact, HELD_OUT_FACTS, Lang, MoodLine, Side, topic, wordings},
     sources::{Authored, AuthoredKind, Line, Sources},
     words,
-    writer::{ANSWER, ECHO, Piece, Writer},
+    writer::{ANSWER, COPY, ECHO, Piece, Writer},
 };
 use crate::{
     rng::Rng,
@@ -39,6 +39,8 @@ pub(super) struct LifeSize {
     pub(super) p_authored: f64,
     /// Probability that a fact is told or asked in plain words that name its topic, instead of an authored wording.
     pub(super) p_plain: f64,
+    /// Probability that the person asks to say something again: practice in copying, without a note.
+    pub(super) p_repeat: f64,
 }
 
 /// Share of questions about something that was never told.
@@ -181,6 +183,8 @@ impl<'a, 'w> Life<'a, 'w> {
                 }
             } else if roll < size.p_burst + size.p_filler {
                 self.everyday();
+            } else if self.chance(size.p_repeat) {
+                self.repeat();
             } else if self.chance(0.05) {
                 self.about_the_companion();
             } else if self.chance(0.05) {
@@ -442,6 +446,24 @@ impl<'a, 'w> Life<'a, 'w> {
         self.out.admission(mood, head, rest);
     }
 
+    /// The person wants to hear a word, or a few, again.
+    fn repeat(&mut self) {
+        let gap = if self.lang == Lang::En { ", " } else { "、" };
+        let n = 1 + self.out.rng.below(3);
+        let words: Vec<String> = (0..n).map(|_| self.draw_value(None)).collect();
+        let said = words::one_of(self.lang, "repeat", &mut self.out.rng);
+        let said = self.filled(&said.replace("{v}", "\u{1}")).replace('\u{1}', &words.join(gap));
+        self.out.person(&said, &words);
+        self.out.companion();
+        let (mood, reply) = words::mooded(words::one_of(self.lang, "repeated", &mut self.out.rng));
+        // Each word has a mark of its own: U+0001, U+0002, …
+        let marks: Vec<(String, String, f32)> =
+            ('\u{1}'..).zip(words).map(|(mark, word)| (mark.to_string(), word, COPY)).collect();
+        let all: Vec<&str> = marks.iter().map(|m| m.0.as_str()).collect();
+        let pieces = split_values(&reply.replace("{v}", &all.join(gap)), &marks);
+        self.out.reply(mood, &pieces, 1.0);
+    }
+
     /// Somebody else's fact, a wish, a story: no note. Often the question about the own fact follows.
     fn trap(&mut self) {
         let subject = match self.told_subject() {
@@ -453,13 +475,12 @@ impl<'a, 'w> Life<'a, 'w> {
         let name = words::name(self.lang, Side::Train, &mut self.out.rng);
         let fact = self.fact(&subject);
         let value = self.draw_value(fact);
-        let fill = |text: &str| {
-            text.replace("{topic}", &subject.topic).replace("{n}", &name).replace("{v}", &value)
-        };
-        self.out.person(&fill(said), &[name.clone(), value.clone()]);
+        let said = said.replace("{topic}", &subject.topic).replace("{n}", &name);
+        self.out.person(&said.replace("{v}", &value), &[name.clone(), value.clone()]);
         self.out.companion();
         let (mood, reply) = words::mooded(reply);
-        self.out.reply(mood, &[Piece::Text(fill(reply))], 1.0);
+        let marks = [("{n}".to_owned(), name, COPY), ("{v}".to_owned(), value, COPY)];
+        self.out.reply(mood, &split_values(reply, &marks), 1.0);
         if self.chance(0.4) {
             if self.known.contains_key(&subject.topic) {
                 self.ask(&subject);

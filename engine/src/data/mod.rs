@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-pub use writer::ANSWER;
+pub use writer::{ANSWER, COPY};
 
 use crate::{
     error::TrainError,
@@ -245,7 +245,8 @@ impl Dataset {
                     p_filler: 0.08,
                     p_burst: 0.0,
                     p_authored: 0.0,
-                    p_plain: 0.5,
+                    p_plain: 0.6,
+                    p_repeat: 0.15,
                 },
                 Stage::Lives | Stage::Voice => LifeSize {
                     n_facts: [1, 2, 3, 4, 4, 6, 8, 8, 12, 16][rng.below(10)],
@@ -255,6 +256,7 @@ impl Dataset {
                     p_burst: 0.03,
                     p_authored: 0.12,
                     p_plain: 0.3,
+                    p_repeat: 0.03,
                 },
             };
             return write_life(&inner.sources, self, &inner.tokenizer, rng, size);
