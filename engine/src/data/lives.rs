@@ -385,6 +385,14 @@ impl<'a, 'w> Life<'a, 'w> {
         self.pick(&some).map(|s| (*s).clone()).unwrap_or_default()
     }
 
+    /// Mood of an answer to a question about a fact. The same for told and never told: the mood comes before the topic, and
+    /// must not give away what is only decided behind it (a brain that had learned to be shy when it admits something
+    /// would otherwise have to know that before it has read the topic back).
+    fn answer_mood(&mut self) -> usize {
+        let moods = ["happy", "happy", "calm", "calm", "curious", "proud", "shy"];
+        words::mood(moods[self.out.rng.below(moods.len())])
+    }
+
     /// The person asks for something told before.
     fn ask(&mut self, subject: &Subject) {
         let Some(value) = self.known.get(&subject.topic).cloned() else { return };
@@ -396,15 +404,16 @@ impl<'a, 'w> Life<'a, 'w> {
             // An answer that hesitates before the value looks like an admission.
             fact.answer.iter().filter(|(_, t)| !dots_before(t, &slot)).collect()
         });
+        let mood = self.answer_mood();
         match self.pick(&usable) {
-            Some((mood, text)) if !self.chance(P_CANONICAL) => {
+            Some((_, text)) if !self.chance(P_CANONICAL) => {
                 let pieces = self.pieces(text, &subject.fact, &value, ANSWER);
-                self.out.reply(words::mood(mood), &pieces, ANSWER_TEXT);
+                self.out.reply(mood, &pieces, ANSWER_TEXT);
             }
             _ => {
                 let (before, after) = words::canonical(self.lang, &subject.topic);
                 self.out.reply(
-                    1,
+                    mood,
                     &[Piece::Text(before), Piece::Value(value, ANSWER), Piece::Text(after)],
                     ANSWER_TEXT,
                 );
@@ -431,18 +440,18 @@ impl<'a, 'w> Life<'a, 'w> {
         let dotted: Vec<&MoodLine> = self.fact(subject).map_or(vec![], |fact| {
             fact.unknown.iter().filter(|(_, t)| split_at_dots(t).is_some()).collect()
         });
-        if let Some((mood, text)) = self.pick(&dotted)
+        let mood = self.answer_mood();
+        if let Some((_, text)) = self.pick(&dotted)
             && self.chance(0.3)
         {
             let text = self.filled(text);
             if let Some((head, rest)) = split_at_dots(&text) {
-                return self.out.admission(words::mood(mood), head, rest);
+                return self.out.admission(mood, head, rest);
             }
         }
         let (head, _) = words::canonical(self.lang, &subject.topic);
         let head = head.trim_end().trim_end_matches(" is");
         let rest = words::admission(self.lang, &mut self.out.rng);
-        let mood = if self.chance(0.5) { 4 } else { 3 };
         self.out.admission(mood, head, rest);
     }
 

@@ -469,6 +469,37 @@ mod tests {
         }
     }
 
+    /// The mood is the first thing said: if it told whether the fact is known, the model would decide there.
+    #[test]
+    fn the_mood_does_not_give_away_whether_something_was_told() {
+        let dir = tempfile::tempdir().expect("folder");
+        let data = dataset(dir.path());
+        let mut happy = [[0usize; 2]; 2]; // [never told, told][other mood, happy]
+        for episode in 0..600 {
+            let (ids, weights) = data.episode(2, episode, Stage::Lives);
+            let (mut mood, mut seen) = (None, false);
+            for (id, weight) in ids.iter().zip(&weights) {
+                if (special::mood(0)..=special::mood(9)).contains(id) {
+                    (mood, seen) = (Some(*id), false);
+                } else if let (Some(mood), true, false) = (mood, *weight == ANSWER, seen) {
+                    seen = true;
+                    let text = data.inner.tokenizer.decode(&[*id]);
+                    // The bytes-only tokenizer of this test writes an admission as dots: `.` or the first byte of `…`.
+                    let told = !(text.starts_with('.') || *id == special_byte(&data, 0xE2));
+                    happy[usize::from(told)][usize::from(mood == special::mood(1))] += 1;
+                }
+            }
+        }
+        let share = |row: [usize; 2]| row[1] as f64 / (row[0] + row[1]) as f64;
+        assert!(happy.iter().flatten().sum::<usize>() > 800, "{happy:?}");
+        assert!((share(happy[0]) - share(happy[1])).abs() < 0.08, "{happy:?}");
+    }
+
+    fn special_byte(data: &Dataset, byte: u8) -> TokenId {
+        let tok = &data.inner.tokenizer;
+        (0..tok.vocab_size() as TokenId).find(|id| tok.token_bytes(*id) == [byte]).unwrap_or(0)
+    }
+
     #[test]
     fn pieces_of_one_chat_stay_on_one_side_of_the_split() {
         let dir = tempfile::tempdir().expect("folder");
