@@ -103,7 +103,58 @@ pub fn question(topic: &str, lang: Lang) -> String {
     }
 }
 
-/// Whether an answer is an admission: the topic, then dots where the value would stand.
+/// Words of an admission that something was never told.
+const ADMISSIONS: [&str; 24] = [
+    "don't know",
+    "do not know",
+    "don't think i know",
+    "haven't told",
+    "not told me",
+    "never told",
+    "nobody told",
+    "haven't heard",
+    "can't find",
+    "can't remember",
+    "in my memory yet",
+    "isn't in here",
+    "not in here",
+    "still a secret",
+    "知らない",
+    "聞いてない",
+    "聞いたことない",
+    "教わってない",
+    "わからない",
+    "分からない",
+    "思い出せない",
+    "の中にない",
+    "ひみつのまま",
+    "まだないよ",
+];
+
+/// Whether an answer admits that the thing was never told: it says so, or it breaks off where the value would stand.
 pub fn is_admission(answer: &str) -> bool {
-    answer.contains('…') || answer.contains("...")
+    let answer = answer.trim().to_lowercase().replace('’', "'");
+    ADMISSIONS.iter().any(|a| answer.contains(a))
+        || answer.ends_with('…')
+        || answer.ends_with("...")
+        || answer.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_admission_is_told_from_an_answer_that_hesitates() {
+        for text in
+            ["Your name... I don't know it yet.", "きみの名前は…まだ聞いてないよ。", "Your name..."]
+        {
+            assert!(is_admission(text), "{text}");
+        }
+        for text in
+            ["きみの猫は…リチャ、だよね。", "You don't like liver.", "Your dream... a boat."]
+        {
+            assert!(!is_admission(text), "{text}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use super::{
     facts::{Fact, HELD_OUT_FACTS, Lang, MoodLine, Side, topic, wordings},
     sources::{Authored, AuthoredKind, Line, Sources},
     words,
-    writer::{ANSWER, ECHO, Piece, Writer},
+    writer::{ANSWER, COPY, ECHO, Piece, Writer},
 };
 use crate::{
     rng::Rng,
@@ -37,12 +37,36 @@ pub(super) struct LifeSize {
     pub(super) p_burst: f64,
     /// Probability that an authored life stands at its beginning.
     pub(super) p_authored: f64,
+    /// Probability that a fact is told or asked in plain words that name its topic, instead of an authored wording.
+    pub(super) p_plain: f64,
+    /// Probability that the person asks to say something again: practice in copying, without a note.
+    pub(super) p_repeat: f64,
 }
 
 /// Share of questions about something that was never told.
 const P_NEVER_TOLD: f64 = 0.15;
 /// Share of the companion's answers in the words of the note; the rest is authored.
 const P_CANONICAL: f64 = 0.7;
+/// Facts that people tell first, the name above all, and the share of them among the authored facts of a life.
+const COMMON: [&str; 14] = [
+    "name",
+    "name",
+    "name",
+    "dog_name",
+    "cat_name",
+    "friend_name",
+    "food",
+    "color",
+    "job",
+    "city",
+    "age",
+    "birthday",
+    "hobby",
+    "animal",
+];
+const P_COMMON: f64 = 0.35;
+/// Weight of the words around the value in an answer: the topic is decided there.
+const ANSWER_TEXT: f64 = 1.5;
 /// How often authored kinds are drawn as everyday talk.
 const KINDS: [(AuthoredKind, f64); 5] = [
     (AuthoredKind::Dialogue, 0.46),
@@ -75,6 +99,7 @@ struct Life<'a, 'w> {
     /// Values of placeholders, by fact: what the person would say, told or not.
     values: BTreeMap<String, String>,
     max_filler: usize,
+    p_plain: f64,
 }
 
 /// Writes one life.
@@ -88,7 +113,11 @@ pub(super) fn write_life(
     let lang = if rng.chance(0.5) { Lang::En } else { Lang::Ja };
     let mut out = Writer::new(tok, rng);
     let me = words::companion_name(lang, &mut out.rng);
-    let mut life = Life { me, ..Life::new(sources, filler, &mut out, lang, size.max_filler) };
+    let mut life = Life {
+        me,
+        p_plain: size.p_plain,
+        ..Life::new(sources, filler, &mut out, lang, size.max_filler)
+    };
     life.write(size);
     (out.ids, out.weights)
 }
@@ -126,6 +155,7 @@ impl<'a, 'w> Life<'a, 'w> {
             known: BTreeMap::new(),
             values: BTreeMap::new(),
             max_filler,
+            p_plain: 0.3,
         }
     }
 
@@ -153,6 +183,8 @@ impl<'a, 'w> Life<'a, 'w> {
                 }
             } else if roll < size.p_burst + size.p_filler {
                 self.everyday();
+            } else if self.chance(size.p_repeat) {
+                self.repeat();
             } else if self.chance(0.05) {
                 self.about_the_companion();
             } else if self.chance(0.05) {
@@ -211,7 +243,14 @@ impl<'a, 'w> Life<'a, 'w> {
     fn new_subject(&mut self, taken: &[Subject]) -> Subject {
         loop {
             let facts = self.sources.facts.facts(self.lang);
-            let listed = if self.chance(0.3) { None } else { self.pick(facts) };
+            let listed = if self.chance(0.3) {
+                None
+            } else if self.chance(P_COMMON) {
+                let common = COMMON[self.out.rng.below(COMMON.len())];
+                facts.iter().find(|f| f.fact == common)
+            } else {
+                self.pick(facts)
+            };
             let subject = match listed {
                 Some(fact) if HELD_OUT_FACTS.contains(&fact.fact.as_str()) => continue,
                 Some(fact) => match topic(&fact.fact, self.lang) {
@@ -273,7 +312,9 @@ impl<'a, 'w> Life<'a, 'w> {
                 value = self.draw_value(fact);
             }
             let template = match fact {
-                Some(fact) if change && !fact.overwrite.is_empty() && self.chance(0.85) => {
+                Some(fact)
+                    if change && !fact.overwrite.is_empty() && !self.chance(self.p_plain) =>
+                {
                     self.wording(&fact.overwrite)
                 }
                 Some(fact)
@@ -288,7 +329,7 @@ impl<'a, 'w> Life<'a, 'w> {
                     self.out.reply(3, &[Piece::Text(question)], 0.5);
                     self.wording(&fact.teach_short)
                 }
-                Some(fact) if !change && self.chance(0.8) => self.wording(&fact.teach),
+                Some(fact) if !change && !self.chance(self.p_plain) => self.wording(&fact.teach),
                 _ => words::tell_template(self.lang, Side::Train, change, &mut self.out.rng)
                     .replace("{topic}", &subject.topic),
             };
@@ -344,6 +385,14 @@ impl<'a, 'w> Life<'a, 'w> {
         self.pick(&some).map(|s| (*s).clone()).unwrap_or_default()
     }
 
+    /// Mood of an answer to a question about a fact. The same for told and never told: the mood comes before the topic, and
+    /// must not give away what is only decided behind it (a brain that had learned to be shy when it admits something
+    /// would otherwise have to know that before it has read the topic back).
+    fn answer_mood(&mut self) -> usize {
+        let moods = ["happy", "happy", "calm", "calm", "curious", "proud", "shy"];
+        words::mood(moods[self.out.rng.below(moods.len())])
+    }
+
     /// The person asks for something told before.
     fn ask(&mut self, subject: &Subject) {
         let Some(value) = self.known.get(&subject.topic).cloned() else { return };
@@ -355,17 +404,18 @@ impl<'a, 'w> Life<'a, 'w> {
             // An answer that hesitates before the value looks like an admission.
             fact.answer.iter().filter(|(_, t)| !dots_before(t, &slot)).collect()
         });
+        let mood = self.answer_mood();
         match self.pick(&usable) {
-            Some((mood, text)) if !self.chance(P_CANONICAL) => {
+            Some((_, text)) if !self.chance(P_CANONICAL) => {
                 let pieces = self.pieces(text, &subject.fact, &value, ANSWER);
-                self.out.reply(words::mood(mood), &pieces, 1.0);
+                self.out.reply(mood, &pieces, ANSWER_TEXT);
             }
             _ => {
                 let (before, after) = words::canonical(self.lang, &subject.topic);
                 self.out.reply(
-                    1,
+                    mood,
                     &[Piece::Text(before), Piece::Value(value, ANSWER), Piece::Text(after)],
-                    1.0,
+                    ANSWER_TEXT,
                 );
             }
         }
@@ -373,7 +423,7 @@ impl<'a, 'w> Life<'a, 'w> {
 
     fn question(&mut self, subject: &Subject) -> String {
         let text = match self.fact(subject) {
-            Some(fact) if self.chance(0.8) => self.wording(&fact.ask),
+            Some(fact) if !self.chance(self.p_plain) => self.wording(&fact.ask),
             _ => words::ask_template(self.lang, Side::Train, &mut self.out.rng)
                 .replace("{topic}", &subject.topic),
         };
@@ -390,19 +440,37 @@ impl<'a, 'w> Life<'a, 'w> {
         let dotted: Vec<&MoodLine> = self.fact(subject).map_or(vec![], |fact| {
             fact.unknown.iter().filter(|(_, t)| split_at_dots(t).is_some()).collect()
         });
-        if let Some((mood, text)) = self.pick(&dotted)
+        let mood = self.answer_mood();
+        if let Some((_, text)) = self.pick(&dotted)
             && self.chance(0.3)
         {
             let text = self.filled(text);
             if let Some((head, rest)) = split_at_dots(&text) {
-                return self.out.admission(words::mood(mood), head, rest);
+                return self.out.admission(mood, head, rest);
             }
         }
         let (head, _) = words::canonical(self.lang, &subject.topic);
         let head = head.trim_end().trim_end_matches(" is");
         let rest = words::admission(self.lang, &mut self.out.rng);
-        let mood = if self.chance(0.5) { 4 } else { 3 };
         self.out.admission(mood, head, rest);
+    }
+
+    /// The person wants to hear a word, or a few, again.
+    fn repeat(&mut self) {
+        let gap = if self.lang == Lang::En { ", " } else { "、" };
+        let n = 1 + self.out.rng.below(3);
+        let words: Vec<String> = (0..n).map(|_| self.draw_value(None)).collect();
+        let said = words::one_of(self.lang, "repeat", &mut self.out.rng);
+        let said = self.filled(&said.replace("{v}", "\u{1}")).replace('\u{1}', &words.join(gap));
+        self.out.person(&said, &words);
+        self.out.companion();
+        let (mood, reply) = words::mooded(words::one_of(self.lang, "repeated", &mut self.out.rng));
+        // Each word has a mark of its own: U+0001, U+0002, …
+        let marks: Vec<(String, String, f32)> =
+            ('\u{1}'..).zip(words).map(|(mark, word)| (mark.to_string(), word, COPY)).collect();
+        let all: Vec<&str> = marks.iter().map(|m| m.0.as_str()).collect();
+        let pieces = split_values(&reply.replace("{v}", &all.join(gap)), &marks);
+        self.out.reply(mood, &pieces, 1.0);
     }
 
     /// Somebody else's fact, a wish, a story: no note. Often the question about the own fact follows.
@@ -416,13 +484,12 @@ impl<'a, 'w> Life<'a, 'w> {
         let name = words::name(self.lang, Side::Train, &mut self.out.rng);
         let fact = self.fact(&subject);
         let value = self.draw_value(fact);
-        let fill = |text: &str| {
-            text.replace("{topic}", &subject.topic).replace("{n}", &name).replace("{v}", &value)
-        };
-        self.out.person(&fill(said), &[name.clone(), value.clone()]);
+        let said = said.replace("{topic}", &subject.topic).replace("{n}", &name);
+        self.out.person(&said.replace("{v}", &value), &[name.clone(), value.clone()]);
         self.out.companion();
         let (mood, reply) = words::mooded(reply);
-        self.out.reply(mood, &[Piece::Text(fill(reply))], 1.0);
+        let marks = [("{n}".to_owned(), name, COPY), ("{v}".to_owned(), value, COPY)];
+        self.out.reply(mood, &split_values(reply, &marks), 1.0);
         if self.chance(0.4) {
             if self.known.contains_key(&subject.topic) {
                 self.ask(&subject);

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-pub use writer::ANSWER;
+pub use writer::{ANSWER, COPY};
 
 use crate::{
     error::TrainError,
@@ -245,6 +245,8 @@ impl Dataset {
                     p_filler: 0.08,
                     p_burst: 0.0,
                     p_authored: 0.0,
+                    p_plain: 0.6,
+                    p_repeat: 0.15,
                 },
                 Stage::Lives | Stage::Voice => LifeSize {
                     n_facts: [1, 2, 3, 4, 4, 6, 8, 8, 12, 16][rng.below(10)],
@@ -253,6 +255,8 @@ impl Dataset {
                     p_filler: 0.15 + 0.15 * rng.unit(),
                     p_burst: 0.03,
                     p_authored: 0.12,
+                    p_plain: 0.3,
+                    p_repeat: 0.03,
                 },
             };
             return write_life(&inner.sources, self, &inner.tokenizer, rng, size);
@@ -434,6 +438,115 @@ mod tests {
             }
         }
         assert!(notes > 20, "{notes}");
+    }
+
+    #[test]
+    fn control_tokens_stand_only_where_the_format_puts_them() {
+        let dir = tempfile::tempdir().expect("folder");
+        let data = dataset(dir.path());
+        for episode in 0..80 {
+            for stage in [Stage::Dense, Stage::Lives] {
+                let (ids, _) = data.episode(1, episode, stage);
+                let mut in_note = false;
+                for pair in ids.windows(2) {
+                    let (before, id) = (pair[0], pair[1]);
+                    let fine = match id {
+                        special::NOTE => matches!(before, special::BOT | special::NOTE_END),
+                        special::NOTE_END => in_note && !special::is_special(before),
+                        special::USER | special::DOC => !in_note,
+                        special::BOT => before == special::END || !special::is_special(before),
+                        special::END => !in_note && !special::is_special(before),
+                        id if special::is_special(id) => {
+                            matches!(before, special::BOT | special::NOTE_END)
+                                && (special::mood(0)..=special::mood(9)).contains(&id)
+                        }
+                        _ => true,
+                    };
+                    assert!(fine, "{} behind {}", special::name(id), special::name(before));
+                    in_note = id == special::NOTE || (in_note && id != special::NOTE_END);
+                }
+            }
+        }
+    }
+
+    /// The mood is the first thing said: if it told whether the fact is known, the model would decide there.
+    #[test]
+    fn the_mood_does_not_give_away_whether_something_was_told() {
+        let dir = tempfile::tempdir().expect("folder");
+        let data = dataset(dir.path());
+        let mut happy = [[0usize; 2]; 2]; // [never told, told][other mood, happy]
+        for episode in 0..600 {
+            let (ids, weights) = data.episode(2, episode, Stage::Lives);
+            let (mut mood, mut seen) = (None, false);
+            for (id, weight) in ids.iter().zip(&weights) {
+                if (special::mood(0)..=special::mood(9)).contains(id) {
+                    (mood, seen) = (Some(*id), false);
+                } else if let (Some(mood), true, false) = (mood, *weight == ANSWER, seen) {
+                    seen = true;
+                    let text = data.inner.tokenizer.decode(&[*id]);
+                    // The bytes-only tokenizer of this test writes an admission as dots: `.` or the first byte of `…`.
+                    let told = !(text.starts_with('.') || *id == special_byte(&data, 0xE2));
+                    happy[usize::from(told)][usize::from(mood == special::mood(1))] += 1;
+                }
+            }
+        }
+        let share = |row: [usize; 2]| row[1] as f64 / (row[0] + row[1]) as f64;
+        assert!(happy.iter().flatten().sum::<usize>() > 800, "{happy:?}");
+        assert!((share(happy[0]) - share(happy[1])).abs() < 0.08, "{happy:?}");
+    }
+
+    fn special_byte(data: &Dataset, byte: u8) -> TokenId {
+        let tok = &data.inner.tokenizer;
+        (0..tok.vocab_size() as TokenId).find(|id| tok.token_bytes(*id) == [byte]).unwrap_or(0)
+    }
+
+    #[test]
+    fn pieces_of_one_chat_stay_on_one_side_of_the_split() {
+        let dir = tempfile::tempdir().expect("folder");
+        let mut file = std::fs::File::create(dir.path().join("chat.jsonl")).expect("file");
+        for chat in 0..150 {
+            let turns: Vec<[String; 2]> = (0..30)
+                .map(|i| [["A", "B"][i % 2].to_owned(), format!("Chat {chat}, line number {i}.")])
+                .collect();
+            writeln!(file, "{}", serde_json::json!({ "turns": turns })).expect("write");
+        }
+        let sources = sources::read(&[dir.path().to_owned()]).expect("sources");
+        let mut sides: BTreeMap<String, Vec<bool>> = BTreeMap::new();
+        for doc in &sources.docs {
+            let Doc::Talk(lines) = &doc.doc else { panic!("a talk") };
+            let chat = lines[0].text.split(',').next().unwrap_or_default().to_owned();
+            sides.entry(chat).or_default().push(Dataset::is_held_out(doc));
+        }
+        assert_eq!(sides.len(), 150);
+        assert!(sides.values().all(|s| s.len() == 3 && s.iter().all(|x| *x == s[0])));
+        assert!(sides.values().any(|s| s[0]) && sides.values().any(|s| !s[0]));
+    }
+
+    #[test]
+    fn shipped_text_teaches_every_fact_in_both_languages() {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/text");
+        let sources = sources::read(&[dir]).expect("shipped text");
+        for lang in Lang::ALL {
+            for (fact, ..) in facts::TOPICS {
+                let wording = sources.facts.get(lang, fact).unwrap_or_else(|| panic!("{fact}"));
+                for side in [facts::Side::Train, facts::Side::HeldOut] {
+                    assert!(!facts::wordings(&wording.teach, side).is_empty());
+                    assert!(!wording.values_of(side).is_empty());
+                }
+            }
+            use sources::AuthoredKind as K;
+            for kind in [K::Dialogue, K::Life, K::NoteCase, K::Story, K::Question, K::Remark] {
+                let pieces = sources.pieces(lang, kind);
+                assert!(pieces.len() > 40, "{kind:?}: {}", pieces.len());
+                let secret = |p: &usize| {
+                    let lines = &sources.authored[*p].lines;
+                    facts::HELD_OUT_FACTS
+                        .iter()
+                        .any(|f| lines.iter().any(|l| l.text.contains(&format!("{{{f}}}"))))
+                };
+                assert!(!pieces.iter().any(secret), "{kind:?} teaches a held-out fact");
+            }
+        }
     }
 
     #[test]

@@ -115,7 +115,12 @@ impl Sources {
 
 /// Words that keep a document out: subjects that a companion for everybody has no business with, and slurs of old books.
 /// Latin entries match at the start of a word, those with `$` a whole word.
-const BLOCKED: [&str; 66] = [
+const BLOCKED: [&str; 71] = [
+    "girlfriend",
+    "boyfriend",
+    "dating$",
+    "gun$",
+    "guns$",
     "tobacco",
     "cigar",
     "smoking",
@@ -806,6 +811,43 @@ mod tests {
         let Doc::Talk(chat) = &out.docs[1].doc else { panic!("a talk") };
         assert_eq!(chat.len(), 2, "ends with the companion");
         assert_eq!(out.docs[1].lang, Lang::Ja);
+    }
+
+    #[test]
+    fn names_of_speakers_blanks_and_blocked_words_are_kept_out() {
+        assert_eq!(
+            chat_line("<AB>さんはいかがですか？").as_deref(),
+            Some("そちらはいかがですか？")
+        );
+        assert_eq!(chat_line("そうですね笑").as_deref(), Some("そうですね"));
+        for text in ["こんにちは！<BB>です！", "Hi, I'm [User 1's name].", "〇〇です", "笑"]
+        {
+            assert_eq!(chat_line(text), None, "{text}");
+        }
+        assert!(blocked("We had a Beer.") && blocked("ビールを飲んだ") && blocked("He was drunk."));
+        assert!(!blocked("Grapes and a drape, a beard, twine and scapegoats."));
+    }
+
+    #[test]
+    fn broken_lines_are_joined_and_same_answers_are_capped() {
+        assert_eq!(
+            unwrapped("Goat and Dog\nwere friends.\nThey ran."),
+            "Goat and Dog were friends.\nThey ran."
+        );
+        let line = |i: usize| format!(r#"{{"q":"Question {i}?","a":"Same."}}"#);
+        let lines: Vec<String> = (0..SAME_ANSWER + 20).map(line).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        assert_eq!(read_lines(&lines).docs.len(), SAME_ANSWER);
+    }
+
+    #[test]
+    fn short_stories_answer_a_wish_that_fits() {
+        let story = "The little fox sat on a wall. ".repeat(8);
+        let asks: Vec<String> =
+            (0..40).filter_map(|k| request("", &story, k)).map(|r| r.0).collect();
+        assert!((5..30).contains(&asks.len()), "{}", asks.len());
+        assert!(asks.iter().any(|a| a.contains("a fox")));
+        assert_eq!(request("", "Short.", 0), None);
     }
 
     #[test]

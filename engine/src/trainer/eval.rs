@@ -2,7 +2,8 @@
 //!
 //! Runs the packed model through [`Session`], as the companion does: the brain writes its own notes, answers greedily, and
 //! "restart" goes through the bytes of a memory file with only the lifelong heads kept. Values come from names that
-//! training never drew. A recall counts only if the reply holds the value; "never told" only if the reply admits it.
+//! training never drew. A recall counts only if the reply holds exactly the value and is no admission; "never told" only
+//! if the reply admits it. Nothing here looks at the text of a note to answer: all recall is from fast weights.
 
 use std::{
     collections::BTreeMap,
@@ -16,15 +17,17 @@ use serde::Serialize;
 use crate::{
     checkpoint::Brain,
     data::{
+        Dataset,
         facts::{Fact, HELD_OUT_FACTS, Lang, Side, topic, wordings},
-        sources::{self, AuthoredKind, Doc, Sources},
+        sources::{self, Authored, AuthoredKind, Doc, Line, SourceDoc, Sources},
         words,
     },
     error::TrainError,
+    model::HeadKind,
     rng::Rng,
     sampler::SamplerOptions,
     session::{Memory, Session, SessionOptions},
-    tokenizer::chat_format,
+    tokenizer::{TokenId, chat_format, special},
     topics::is_admission,
 };
 
@@ -33,14 +36,18 @@ use crate::{
 pub struct EvalOptions {
     /// The authored text (wordings of facts, fixed talk).
     pub shipped_text: PathBuf,
-    /// Folders whose every file is scored; also the text between telling and asking.
+    /// Folders that are scored; also the text between telling and asking.
     pub data: Vec<PathBuf>,
+    /// Score only the documents of `data` that training keeps out. Default: every file.
+    pub held_out: bool,
     /// Seed of lives and values.
     pub seed: u64,
     /// Lives of each row of the recall table.
     pub lives: usize,
     /// Tokens scored of each set and language.
     pub tokens_per_set: usize,
+    /// Tokens of talk between telling and asking. Default 1000.
+    pub distance: usize,
 }
 
 impl Default for EvalOptions {
@@ -48,9 +55,11 @@ impl Default for EvalOptions {
         Self {
             shipped_text: PathBuf::new(),
             data: Vec::new(),
+            held_out: false,
             seed: 0,
             lives: 8,
             tokens_per_set: 8000,
+            distance: 1000,
         }
     }
 }
@@ -87,10 +96,13 @@ pub struct RecallRow {
     pub lang: String,
     /// Facts told.
     pub facts: usize,
-    /// `trained` or `held-out`: which wordings tell and ask.
+    /// Which wordings tell and ask: `plain` ("my … is …"), `trained`, `held-out`, or `held-out topics` (facts that training
+    /// never teaches, in any wording).
     pub wording: String,
     /// Notes that the brain wrote itself and that say what was told.
     pub notes: Score,
+    /// Notes of telling turns that say anything else.
+    pub other_notes: usize,
     /// Asked right after telling.
     pub right_after: Score,
     /// Asked after the text between.
@@ -108,16 +120,33 @@ pub struct RecallRow {
 pub struct EvalReport {
     /// Model id.
     pub model_id: String,
-    /// Bits per byte by `set/lang`.
+    /// Bits per byte by `set/lang`; the authored text by kind, held-out pieces only.
     pub bits_per_byte: BTreeMap<String, f64>,
+    /// Bytes scored for each entry of `bits_per_byte`.
+    pub scored_bytes: BTreeMap<String, usize>,
     /// Tokens between telling and `later`.
     pub distance_tokens: usize,
     /// Recall.
     pub recall: Vec<RecallRow>,
-    /// Turns of everyday talk in which a note was written, by language.
+    /// Turns of everyday talk in which a note was written, by language and whether training had the text.
     pub false_notes: BTreeMap<String, Score>,
-    /// Replies to fixed lines, each in a fresh talk, by language.
-    pub replies: Vec<(String, String, String)>,
+    /// Largest change of a lifelong weight over the talk between telling and asking: 0 unless something is broken.
+    pub lifelong_drift: f32,
+    /// Bytes of the memory file.
+    pub memory_bytes: usize,
+    /// Replies to fixed lines, each in a fresh talk, greedy.
+    pub replies: Vec<SampleReply>,
+}
+
+/// What a fresh companion answers to a line.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct SampleReply {
+    pub lang: String,
+    pub said: String,
+    pub mood: String,
+    pub notes: Vec<String>,
+    pub reply: String,
 }
 
 /// Fixed lines.
@@ -145,6 +174,26 @@ const PROMPTS: [(&str, &[&str]); 2] = [
             "Goodnight",
             "You are cute",
             "Thank you!",
+            "hi",
+            "I'm home!",
+            "I can't sleep",
+            "I'm so happy today",
+            "My cat is sick",
+            "I have a test tomorrow",
+            "What are you doing?",
+            "Are you a robot?",
+            "Do you love me?",
+            "Let's play a game",
+            "Tell me a joke",
+            "What is rain?",
+            "Why do birds fly?",
+            "Tell me a story about a robot",
+            "A short bedtime story, please",
+            "I feel lonely",
+            "It's my birthday!",
+            "I don't like you",
+            "ok bye",
+            "What can you remember?",
         ],
     ),
     (
@@ -170,6 +219,26 @@ const PROMPTS: [(&str, &[&str]); 2] = [
             "おやすみ",
             "かわいいね",
             "ありがとう",
+            "ただいま",
+            "やっほー",
+            "眠れない",
+            "今日はすごくうれしいことがあった",
+            "ねこが病気なんだ",
+            "あしたテストなんだ",
+            "何してるの？",
+            "ロボットなの？",
+            "わたしのこと好き？",
+            "あそぼう",
+            "おもしろいこと言って",
+            "雨ってなに？",
+            "鳥はどうして飛べるの？",
+            "ロボットのおはなしして",
+            "ねる前の短いおはなしをして",
+            "さみしい",
+            "今日は誕生日！",
+            "きらい",
+            "じゃあね",
+            "どんなことを覚えていられる？",
         ],
     ),
 ];
@@ -181,18 +250,32 @@ const PROMPTS: [(&str, &[&str]); 2] = [
 pub fn evaluate(brain: Arc<Brain>, opts: &EvalOptions) -> Result<EvalReport, TrainError> {
     let authored = sources::read(std::slice::from_ref(&opts.shipped_text))?;
     let public = if opts.data.is_empty() { Sources::default() } else { sources::read(&opts.data)? };
-    let filler = filler(&brain, &authored, &public, opts.seed);
+    let filler = filler(&brain, &authored, &public, opts);
     let mut recall = Vec::new();
+    let mut lifelong_drift = 0.0;
     for lang in Lang::ALL {
-        for (facts, side) in
-            [(1, Side::Train), (4, Side::Train), (8, Side::Train), (4, Side::HeldOut)]
-        {
-            recall.push(recall_row(&brain, &authored, &filler, lang, facts, side, opts));
+        for (n_facts, wording) in [
+            (1, Wording::Plain),
+            (4, Wording::Plain),
+            (8, Wording::Plain),
+            (1, Wording::Trained),
+            (4, Wording::Trained),
+            (8, Wording::Trained),
+            (16, Wording::Trained),
+            (4, Wording::HeldOut),
+            (4, Wording::HeldOutTopics),
+        ] {
+            let setting = Setting { lang, n_facts, wording };
+            recall.push(recall_row(&brain, &authored, &filler, setting, opts, &mut lifelong_drift));
         }
     }
+    let (bits_per_byte, scored_bytes) = bits_per_byte(&brain, &authored, &public, opts);
     Ok(EvalReport {
         model_id: brain.id.clone(),
-        bits_per_byte: bits_per_byte(&brain, &public, opts.tokens_per_set),
+        bits_per_byte,
+        scored_bytes,
+        lifelong_drift,
+        memory_bytes: Memory::new(&brain).to_bytes().len(),
         distance_tokens: filler.values().map(Vec::len).min().unwrap_or(0),
         recall,
         false_notes: false_notes(&brain, &authored, opts.seed),
@@ -214,47 +297,97 @@ fn say(session: &mut Session, text: &str) -> crate::session::Reply {
     session.reply(text, &mut |_| std::ops::ControlFlow::Continue(()))
 }
 
-/// About 1,000 tokens of talk by language: public chat if there is any, else the authored questions.
+/// Tokens of one talk, as the companion would have had it. `None` if a placeholder is left in it.
+fn talk_ids(brain: &Brain, lang: Lang, lines: &[Line]) -> Option<Vec<TokenId>> {
+    let tok = &brain.tokenizer;
+    let mut ids = Vec::new();
+    for line in lines {
+        let text = filled(&line.text, lang);
+        if text.contains('{') {
+            return None;
+        }
+        ids.extend(if line.companion {
+            chat_format::remark(tok, line.mood, &text)
+        } else {
+            chat_format::user_turn(tok, &text)
+        });
+    }
+    Some(ids)
+}
+
+/// Talk by language to put between telling and asking: public chat if there is any (held-out chat if there is enough of
+/// it), else the authored questions.
 fn filler(
     brain: &Arc<Brain>,
     authored: &Sources,
     public: &Sources,
-    seed: u64,
-) -> BTreeMap<Lang, Vec<u32>> {
-    const TOKENS: usize = 1000;
-    let tok = &brain.tokenizer;
-    Lang::ALL
-        .into_iter()
-        .map(|lang| {
-            let mut rng = Rng::keyed(seed, &[3]);
-            let mut ids = Vec::new();
-            let talks: Vec<&Vec<sources::Line>> = public
+    opts: &EvalOptions,
+) -> BTreeMap<Lang, Vec<TokenId>> {
+    let by_lang = |lang: Lang| {
+        let mut rng = Rng::keyed(opts.seed, &[3]);
+        let talks = |held_out: bool| -> Vec<&Vec<Line>> {
+            public
                 .docs
                 .iter()
-                .filter(|d| d.lang == lang)
+                .filter(|d| d.lang == lang && (!held_out || Dataset::is_held_out(d)))
                 .filter_map(|d| if let Doc::Talk(lines) = &d.doc { Some(lines) } else { None })
-                .chain(
-                    authored
-                        .authored
-                        .iter()
-                        .filter(|a| a.lang == lang && a.kind == AuthoredKind::Question)
-                        .map(|a| &a.lines),
-                )
-                .collect();
-            while ids.len() < TOKENS && !talks.is_empty() {
-                for line in talks[rng.below(talks.len())] {
-                    let text = line.text.replace("{me}", words::default_name(lang));
-                    ids.extend(if line.companion {
-                        chat_format::remark(tok, line.mood, &text)
-                    } else {
-                        chat_format::user_turn(tok, &text)
-                    });
-                }
-            }
-            ids.truncate(TOKENS);
-            (lang, ids)
-        })
-        .collect()
+                .collect()
+        };
+        let mut pool = talks(true);
+        if pool.len() < 50 {
+            pool = talks(false);
+        }
+        let questions = authored.authored.iter();
+        pool.extend(
+            questions
+                .filter(|a| a.lang == lang && a.kind == AuthoredKind::Question)
+                .map(|a| &a.lines),
+        );
+        let mut ids = Vec::new();
+        while ids.len() < opts.distance && !pool.is_empty() {
+            let lines = pool[rng.below(pool.len())];
+            ids.extend(talk_ids(brain, lang, lines).unwrap_or_else(|| vec![special::END]));
+        }
+        ids.truncate(opts.distance);
+        (lang, ids)
+    };
+    Lang::ALL.into_iter().map(by_lang).collect()
+}
+
+/// One row of the recall table, before it is measured.
+#[derive(Debug, Clone, Copy)]
+struct Setting {
+    lang: Lang,
+    n_facts: usize,
+    wording: Wording,
+}
+
+/// How facts are told and asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wording {
+    /// In short sentences that name the topic.
+    Plain,
+    /// In authored wordings that training had.
+    Trained,
+    /// In authored wordings that training did not have.
+    HeldOut,
+    /// About topics that training did not have, else as `Trained`.
+    HeldOutTopics,
+}
+
+impl Setting {
+    /// The wording of a fact to use: its own, or a plain one.
+    fn choose(self, fact: &Fact, own: &[String], plain: &str, rng: &mut Rng) -> String {
+        let topic = topic(&fact.fact, self.lang).unwrap_or_default();
+        let side = if self.wording == Wording::HeldOut { Side::HeldOut } else { Side::Train };
+        let text = if self.wording == Wording::Plain {
+            words::one_of(self.lang, plain, rng).replace("{topic}", topic)
+        } else {
+            let some = wordings(own, side);
+            some[rng.below(some.len())].clone()
+        };
+        filled(&text, self.lang)
+    }
 }
 
 struct Told<'a> {
@@ -266,18 +399,25 @@ struct Told<'a> {
 fn recall_row(
     brain: &Arc<Brain>,
     authored: &Sources,
-    filler: &BTreeMap<Lang, Vec<u32>>,
-    lang: Lang,
-    n_facts: usize,
-    side: Side,
+    filler: &BTreeMap<Lang, Vec<TokenId>>,
+    setting: Setting,
     opts: &EvalOptions,
+    drift: &mut f32,
 ) -> RecallRow {
-    let wording = if side == Side::Train { "trained" } else { "held-out" };
+    let Setting { lang, n_facts, wording } = setting;
+    let new_topics = wording == Wording::HeldOutTopics;
+    let name = match wording {
+        Wording::Plain => "plain",
+        Wording::Trained => "trained",
+        Wording::HeldOut => "held-out",
+        Wording::HeldOutTopics => "held-out topics",
+    };
     let mut row = RecallRow {
         lang: lang.tag().into(),
         facts: n_facts,
-        wording: wording.into(),
+        wording: name.into(),
         notes: Score::default(),
+        other_notes: 0,
         right_after: Score::default(),
         later: Score::default(),
         restart: Score::default(),
@@ -287,38 +427,33 @@ fn recall_row(
     let lives = if n_facts == 1 { opts.lives * 2 } else { opts.lives };
     for life in 0..lives {
         let mut rng =
-            Rng::keyed(opts.seed, &[lang as u64, n_facts as u64, side as u64, life as u64]);
+            Rng::keyed(opts.seed, &[lang as u64, n_facts as u64, wording as u64, life as u64]);
         let mut pool: Vec<&Fact> = authored
             .facts
             .facts(lang)
             .iter()
-            .filter(|f| !HELD_OUT_FACTS.contains(&f.fact.as_str()))
+            .filter(|f| HELD_OUT_FACTS.contains(&f.fact.as_str()) == new_topics)
             .collect();
         let mut session = fresh(brain);
         let mut told: Vec<Told<'_>> = Vec::new();
         for _ in 0..n_facts.min(pool.len()) {
             let fact = pool.swap_remove(rng.below(pool.len()));
             let value = value_of(fact, lang, &mut rng);
-            tell(&mut session, fact, &fact.teach, &value, lang, side, &mut rng, &mut row.notes);
+            tell(&mut session, fact, &value, false, setting, &mut rng, &mut row);
             told.push(Told { fact, value, old: None });
         }
-        ask_all(&session, &told, lang, side, &mut rng.clone(), &mut row.right_after, None);
+        ask_all(&session, &told, setting, &mut rng.clone(), &mut row.right_after, None);
+        let lifelong = session.memory().heads(HeadKind::Lifelong).concat();
         session.feed(filler.get(&lang).map_or(&[], Vec::as_slice));
-        session.feed(&[crate::tokenizer::special::END]);
-        ask_all(&session, &told, lang, side, &mut rng.clone(), &mut row.later, None);
+        session.feed(&[special::END]);
+        let now = session.memory().heads(HeadKind::Lifelong).concat();
+        let changes = lifelong.iter().zip(&now).map(|(a, b)| (a - b).abs());
+        *drift = changes.fold(*drift, f32::max);
+        ask_all(&session, &told, setting, &mut rng.clone(), &mut row.later, None);
         // A quarter of the facts change (at least one where there are several), then quit and return.
         for item in told.iter_mut().take(n_facts / 4) {
             let value = value_of(item.fact, lang, &mut rng);
-            tell(
-                &mut session,
-                item.fact,
-                &item.fact.overwrite,
-                &value,
-                lang,
-                side,
-                &mut rng,
-                &mut row.notes,
-            );
+            tell(&mut session, item.fact, &value, true, setting, &mut rng, &mut row);
             item.old = Some(std::mem::replace(&mut item.value, value));
         }
         let bytes = session.memory().to_bytes();
@@ -330,8 +465,7 @@ fn recall_row(
         ask_all(
             &session,
             &told,
-            lang,
-            side,
+            setting,
             &mut rng.clone(),
             &mut row.restart,
             Some(&mut row.changed),
@@ -341,7 +475,7 @@ fn recall_row(
                 break;
             }
             let fact = pool.swap_remove(rng.below(pool.len()));
-            let reply = session.probe_topic(&question(fact, lang, side, &mut rng));
+            let reply = session.probe_topic(&question(fact, setting, &mut rng));
             row.never_told.count(is_admission(&reply.text));
         }
     }
@@ -361,47 +495,50 @@ fn filled(text: &str, lang: Lang) -> String {
     text.replace("{me}", words::default_name(lang))
 }
 
-fn question(fact: &Fact, lang: Lang, side: Side, rng: &mut Rng) -> String {
-    let asks = wordings(&fact.ask, side);
-    filled(asks[rng.below(asks.len())], lang)
+fn question(fact: &Fact, setting: Setting, rng: &mut Rng) -> String {
+    setting.choose(fact, &fact.ask, "plain_ask", rng)
 }
 
+/// The person tells a fact, or its new value; the row counts the notes.
 fn tell(
     session: &mut Session,
     fact: &Fact,
-    all: &[String],
     value: &str,
-    lang: Lang,
-    side: Side,
+    change: bool,
+    setting: Setting,
     rng: &mut Rng,
-    notes: &mut Score,
+    row: &mut RecallRow,
 ) {
+    let all = if change { &fact.overwrite } else { &fact.teach };
+    let lang = setting.lang;
     let slot = format!("{{{}}}", fact.fact);
     let usable: Vec<String> =
         all.iter().filter(|w| w.contains(&slot) && w.matches('{').count() <= 2).cloned().collect();
-    let some = wordings(if usable.is_empty() { all } else { &usable }, side);
-    let text = filled(&some[rng.below(some.len())].replace(&slot, value), lang);
+    let own = if usable.is_empty() { all } else { &usable };
+    let plain = if change { "plain_change" } else { "plain_tell" };
+    let text =
+        setting.choose(fact, own, plain, rng).replace(&slot, value).replace("{value}", value);
     let reply = say(session, &text);
     let topic = topic(&fact.fact, lang).unwrap_or_default();
     let wanted = match lang {
         Lang::En => format!("your {topic} is {value}."),
         Lang::Ja => format!("きみの{topic}は{value}。"),
     };
-    notes.count(reply.notes.contains(&wanted));
+    row.notes.count(reply.notes.contains(&wanted));
+    row.other_notes += reply.notes.iter().filter(|n| **n != wanted).count();
 }
 
 fn ask_all(
     session: &Session,
     told: &[Told<'_>],
-    lang: Lang,
-    side: Side,
+    setting: Setting,
     rng: &mut Rng,
     score: &mut Score,
     mut changed: Option<&mut Score>,
 ) {
     for item in told {
-        let reply = session.probe_topic(&question(item.fact, lang, side, rng));
-        let right = reply.text.contains(&item.value) && !is_admission(&reply.text);
+        let reply = session.probe_topic(&question(item.fact, setting, rng));
+        let right = holds(&reply.text, &item.value) && !is_admission(&reply.text);
         score.count(right);
         if let (Some(changed), Some(old)) = (changed.as_deref_mut(), &item.old) {
             changed.count(
@@ -411,29 +548,59 @@ fn ask_all(
     }
 }
 
-/// Everyday lines (authored questions, wishes for stories, trap cases): a note in the answer is a false one.
+/// Whether `text` holds `value` as whole words: no letter, digit or katakana continues it on either side.
+fn holds(text: &str, value: &str) -> bool {
+    let kind = |c: char| match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' => 1,
+        'ァ'..='ー' => 2,
+        _ => 0,
+    };
+    let joined = |a: Option<char>, b: Option<char>| match (a, b) {
+        (Some(a), Some(b)) => kind(a) != 0 && kind(a) == kind(b),
+        _ => false,
+    };
+    !value.is_empty()
+        && text.match_indices(value).any(|(at, _)| {
+            let (before, after) = (&text[..at], &text[at + value.len()..]);
+            !joined(before.chars().next_back(), value.chars().next())
+                && !joined(value.chars().next_back(), after.chars().next())
+        })
+}
+
+/// Most turns of each kind in the count of false notes.
+const EVERYDAY_TURNS: usize = 100;
+
+/// Everyday lines (authored questions, wishes for stories, talk, trap cases) in which nothing is told: a note in the answer
+/// is a false one. Held-out lines apart from those that training had.
 fn false_notes(brain: &Arc<Brain>, authored: &Sources, seed: u64) -> BTreeMap<String, Score> {
     let mut out: BTreeMap<String, Score> = BTreeMap::new();
     for lang in Lang::ALL {
-        let mut lines: Vec<String> = authored
-            .authored
-            .iter()
-            .filter(|a| a.lang == lang)
-            .filter(|a| match a.kind {
-                AuthoredKind::Question | AuthoredKind::Story => true,
-                AuthoredKind::NoteCase => a.notes.as_ref().is_some_and(Vec::is_empty),
-                _ => false,
-            })
-            .filter_map(|a| a.lines.iter().find(|l| !l.companion))
-            .map(|l| filled(&l.text, lang))
-            .filter(|t| !t.contains('{'))
-            .collect();
-        let mut rng = Rng::keyed(seed, &[5]);
-        let mut session = fresh(brain);
-        let score = out.entry(lang.tag().to_owned()).or_default();
-        for _ in 0..150.min(lines.len()) {
-            let line = lines.swap_remove(rng.below(lines.len()));
-            score.count(!say(&mut session, &line).notes.is_empty());
+        for held_out in [true, false] {
+            let tells_nothing = |a: &&Authored| {
+                a.notes.as_ref().is_none_or(Vec::is_empty)
+                    && a.kind != AuthoredKind::Life
+                    && a.lines
+                        .iter()
+                        .all(|l| !filled(&l.text, lang).replace("{x}", "").contains('{'))
+            };
+            let mut lines: Vec<String> = authored
+                .authored
+                .iter()
+                .filter(|a| a.lang == lang && a.held_out == held_out)
+                .filter(tells_nothing)
+                .flat_map(|a| a.lines.iter().filter(|l| !l.companion))
+                .map(|l| l.text.clone())
+                .collect();
+            let mut rng = Rng::keyed(seed, &[5]);
+            let mut session = fresh(brain);
+            let side = if held_out { "held-out" } else { "trained" };
+            let score = out.entry(format!("{}, {side} lines", lang.tag())).or_default();
+            for _ in 0..EVERYDAY_TURNS.min(lines.len()) {
+                let line = lines.swap_remove(rng.below(lines.len()));
+                let name = words::name(lang, Side::HeldOut, &mut rng);
+                let line = filled(&line, lang).replace("{x}", &name);
+                score.count(!say(&mut session, &line).notes.is_empty());
+            }
         }
     }
     out
@@ -441,45 +608,57 @@ fn false_notes(brain: &Arc<Brain>, authored: &Sources, seed: u64) -> BTreeMap<St
 
 fn bits_per_byte(
     brain: &Arc<Brain>,
+    authored: &Sources,
     public: &Sources,
-    tokens_per_set: usize,
-) -> BTreeMap<String, f64> {
+    opts: &EvalOptions,
+) -> (BTreeMap<String, f64>, BTreeMap<String, usize>) {
     let tok = &brain.tokenizer;
     let mut sums: BTreeMap<String, (f64, usize, usize)> = BTreeMap::new();
-    for doc in &public.docs {
-        let key = format!("{}/{}", doc.set, doc.lang.tag());
+    let mut score = |key: String, ids: &dyn Fn() -> Option<Vec<TokenId>>| {
         let sum = sums.entry(key).or_default();
-        if sum.2 >= tokens_per_set {
-            continue;
+        if sum.2 >= opts.tokens_per_set {
+            return;
         }
-        let ids = match &doc.doc {
-            Doc::Text(text) => chat_format::document(tok, text),
-            Doc::Talk(lines) => lines
-                .iter()
-                .flat_map(|l| {
-                    if l.companion {
-                        chat_format::remark(tok, l.mood, &l.text)
-                    } else {
-                        chat_format::user_turn(tok, &l.text)
-                    }
-                })
-                .collect(),
-        };
+        let Some(ids) = ids() else { return };
         sum.0 += fresh(brain).score(&ids).iter().map(|n| f64::from(*n)).sum::<f64>();
         sum.1 += ids.iter().skip(1).map(|id| tok.token_bytes(*id).len()).sum::<usize>();
         sum.2 += ids.len();
+    };
+    for SourceDoc { set, lang, doc, .. } in
+        public.docs.iter().filter(|d| !opts.held_out || Dataset::is_held_out(d))
+    {
+        score(format!("{set}/{}", lang.tag()), &|| match doc {
+            Doc::Text(text) => Some(chat_format::document(tok, text)),
+            Doc::Talk(lines) => talk_ids(brain, *lang, lines),
+        });
     }
-    sums.into_iter()
-        .map(|(set, (nats, bytes, _))| (set, nats / std::f64::consts::LN_2 / bytes.max(1) as f64))
-        .collect()
+    for piece in authored.authored.iter().filter(|a| a.held_out) {
+        let kind = format!("{:?}", piece.kind).to_lowercase();
+        let key = format!("authored {kind}, held out/{}", piece.lang.tag());
+        score(key, &|| talk_ids(brain, piece.lang, &piece.lines));
+    }
+    sums.retain(|_, sum| sum.1 > 0);
+    let bits = |sum: &(f64, usize, usize)| sum.0 / std::f64::consts::LN_2 / sum.1 as f64;
+    (
+        sums.iter().map(|(set, sum)| (set.clone(), bits(sum))).collect(),
+        sums.iter().map(|(set, sum)| (set.clone(), sum.1)).collect(),
+    )
 }
 
-fn replies(brain: &Arc<Brain>) -> Vec<(String, String, String)> {
+fn replies(brain: &Arc<Brain>) -> Vec<SampleReply> {
     let mut out = Vec::new();
     for (lang, prompts) in PROMPTS {
-        for prompt in prompts {
-            let reply = say(&mut fresh(brain), prompt);
-            out.push((lang.to_owned(), (*prompt).to_owned(), reply.text));
+        for said in prompts {
+            let reply = say(&mut fresh(brain), said);
+            out.push(SampleReply {
+                lang: lang.to_owned(),
+                said: (*said).to_owned(),
+                mood: special::MOOD_NAMES
+                    .get(reply.mood)
+                    .map_or(String::new(), |m| m.trim_matches(['<', '>']).to_owned()),
+                notes: reply.notes,
+                reply: reply.text,
+            });
         }
     }
     out
@@ -488,31 +667,29 @@ fn replies(brain: &Arc<Brain>) -> Vec<(String, String, String)> {
 impl fmt::Display for EvalReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "brain {}\n", self.model_id)?;
-        if self.bits_per_byte.is_empty() {
-            writeln!(f, "bits per byte: no text was given (--data DIR)")?;
-        } else {
-            writeln!(f, "| set | bits per byte |\n|---|---:|")?;
-            for (set, bits) in &self.bits_per_byte {
-                writeln!(f, "| {set} | {bits:.3} |")?;
-            }
+        writeln!(f, "| set | bits per byte | bytes |\n|---|---:|---:|")?;
+        for (set, bits) in &self.bits_per_byte {
+            let bytes = self.scored_bytes.get(set).copied().unwrap_or_default();
+            writeln!(f, "| {set} | {bits:.3} | {bytes} |")?;
         }
         writeln!(
             f,
-            "\nRecall with self-written notes; \"later\" is {} tokens on; \"restart\" keeps only the lifelong heads.\n",
+            "\nRecall with self-written notes; \"later\" is {} tokens of talk on, \"restart\" after the memory file with only the lifelong heads kept.\n",
             self.distance_tokens
         )?;
         writeln!(
             f,
-            "| | facts | wording | right notes | right after | later | restart | changed | never told |\n|---|---:|---|---|---|---|---|---|---|"
+            "| | facts | wording | right notes | other notes | right after | later | restart | changed | never told |\n|---|---:|---|---|---:|---|---|---|---|---|"
         )?;
         for r in &self.recall {
             writeln!(
                 f,
-                "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 r.lang,
                 r.facts,
                 r.wording,
                 r.notes,
+                r.other_notes,
                 r.right_after,
                 r.later,
                 r.restart,
@@ -520,13 +697,45 @@ impl fmt::Display for EvalReport {
                 r.never_told
             )?;
         }
-        for (lang, score) in &self.false_notes {
-            writeln!(f, "\nfalse notes in everyday turns, {lang}: {score}")?;
+        writeln!(f)?;
+        for (which, score) in &self.false_notes {
+            writeln!(f, "false notes in everyday turns, {which}: {score}")?;
         }
-        writeln!(f, "\n| | said | reply |\n|---|---|---|")?;
-        for (lang, prompt, reply) in &self.replies {
-            writeln!(f, "| {lang} | {prompt} | {} |", reply.replace('\n', " "))?;
+        writeln!(
+            f,
+            "largest change of a lifelong weight over the talk between: {}; memory file: {} bytes",
+            self.lifelong_drift, self.memory_bytes
+        )?;
+        writeln!(f, "\n| | said | mood | reply |\n|---|---|---|---|")?;
+        for r in &self.replies {
+            let notes: String = r.notes.iter().map(|n| format!("*({n})* ")).collect();
+            let reply = r.reply.replace('\n', " ").replace('|', "/");
+            writeln!(f, "| {} | {} | {} | {notes}{reply} |", r.lang, r.said, r.mood)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recall_needs_the_whole_value() {
+        for (text, value) in [
+            ("Your dog's name is Bo.", "Bo"),
+            ("きみの犬の名前はポチだよ。", "ポチ"),
+            ("It's 7.", "7"),
+        ] {
+            assert!(holds(text, value), "{text}");
+        }
+        for (text, value) in [
+            ("Your dog's name is Bob.", "Bo"),
+            ("きみの犬の名前はポチタだよ。", "ポチ"),
+            ("It's 17.", "7"),
+            ("", ""),
+        ] {
+            assert!(!holds(text, value), "{text}");
+        }
     }
 }
