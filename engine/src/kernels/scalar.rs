@@ -140,6 +140,13 @@ pub(super) fn norm_quantize<const FMA: bool>(
     squared_relu: bool,
     q: &mut [i8],
 ) -> (f32, i32) {
+    let absmax = norm_absmax::<FMA>(x, gain, squared_relu);
+    (absmax / 127.0, round_steps(x, 127.0 / absmax, q))
+}
+
+/// `relu²` where asked, RMSNorm and gain in place; returns `max(absmax, eps)`.
+#[inline(always)]
+pub(super) fn norm_absmax<const FMA: bool>(x: &mut [f32], gain: &[f32], squared_relu: bool) -> f32 {
     if squared_relu {
         for v in x.iter_mut() {
             let r = v.max(0.0);
@@ -155,15 +162,18 @@ pub(super) fn norm_quantize<const FMA: bool>(
             absmax[l] = absmax[l].max(x[l].abs());
         }
     }
-    let absmax = absmax.iter().fold(QUANT_EPS, |a, b| a.max(*b));
-    let s = 127.0 / absmax;
+    absmax.iter().fold(QUANT_EPS, |a, b| a.max(*b))
+}
+
+/// `q = round(x · s)`, halves away from zero; returns the sum of `q`. `|x · s|` is at most 127; NaN becomes 0.
+pub(super) fn round_steps(x: &[f32], s: f32, q: &mut [i8]) -> i32 {
     let mut sum = 0;
-    for (q, v) in q.iter_mut().zip(x.iter()) {
-        let step = (*v * s).round() as i32;
+    for (q, v) in q.iter_mut().zip(x) {
+        let step = (v * s).round() as i32;
         *q = step as i8;
         sum += step;
     }
-    (absmax / 127.0, sum)
+    sum
 }
 
 /// Causal depthwise convolution and SiLU of one token. `taps [4, W]`, `rows` the four inputs, oldest first, `out [W]`.
@@ -210,6 +220,10 @@ pub(super) fn ttt_step<const FMA: bool>(
 ) {
     let d = o.len();
     let mut col = 0;
+    while col + 64 <= d {
+        ttt_strip::<FMA, 64>(qkv, eta, alpha, state, col, o);
+        col += 64;
+    }
     while col + 32 <= d {
         ttt_strip::<FMA, 32>(qkv, eta, alpha, state, col, o);
         col += 32;

@@ -177,26 +177,66 @@ fn columns<const N: usize>(group: &[u8], x: &[i8], sums: &[i32], out: &mut [i32]
     }
 }
 
+/// Widest row whose sum of int8 × 14-bit products fits an `i32`: 2048 · 128 · 8191 < 2^31.
+const I32_WIDTH: usize = 2048;
+
 /// [`scalar::gemv_i8`]; same shapes, `in` a multiple of 32, at most 16384.
 #[target_feature(enable = "avx2,fma")]
 pub(in crate::kernels) fn gemv_i8(w: &[i8], x: &[i16], out: &mut [f32]) {
     let n_in = x.len();
     assert!(n_in.is_multiple_of(32) && n_in > 0 && w.len() == out.len() * n_in);
-    for (r, out) in out.iter_mut().enumerate() {
-        let (mut acc0, mut acc1) = (_mm256_setzero_si256(), _mm256_setzero_si256());
-        for step in 0..n_in / 32 {
-            // SAFETY: 32 elements of row r of `w` and of `x` from 32·step lie inside (asserted above).
-            unsafe {
-                let w = w.as_ptr().add(r * n_in + 32 * step).cast::<__m128i>();
-                let x = x.as_ptr().add(32 * step).cast::<__m256i>();
-                let (w0, w1) = (_mm_loadu_si128(w), _mm_loadu_si128(w.add(1)));
-                let (x0, x1) = (_mm256_loadu_si256(x), _mm256_loadu_si256(x.add(1)));
-                acc0 = _mm256_add_epi32(acc0, _mm256_madd_epi16(_mm256_cvtepi8_epi16(w0), x0));
-                acc1 = _mm256_add_epi32(acc1, _mm256_madd_epi16(_mm256_cvtepi8_epi16(w1), x1));
+    let four = if n_in <= I32_WIDTH { out.len() / 4 * 4 } else { 0 };
+    let (w_four, w_rest) = w.split_at(four * n_in);
+    let (out_four, out_rest) = out.split_at_mut(four);
+    for (w, out) in w_four.chunks_exact(4 * n_in).zip(out_four.as_chunks_mut::<4>().0) {
+        four_rows(w, x, out);
+    }
+    for (w, out) in w_rest.chunks_exact(n_in).zip(out_rest) {
+        *out = one_row(w, x) as f32;
+    }
+}
+
+/// Four rows at once: the activations are loaded once, and the lanes of all four are added up together.
+#[target_feature(enable = "avx2,fma")]
+fn four_rows(w: &[i8], x: &[i16], out: &mut [f32; 4]) {
+    let n_in = x.len();
+    assert!(n_in.is_multiple_of(16) && w.len() == 4 * n_in);
+    let mut acc = [_mm256_setzero_si256(); 4];
+    for step in 0..n_in / 16 {
+        // SAFETY: 16 elements of `x` and of each of the four rows of `w` from 16·step lie inside (asserted above).
+        unsafe {
+            let x = _mm256_loadu_si256(x.as_ptr().add(16 * step).cast());
+            for (r, acc) in acc.iter_mut().enumerate() {
+                let w = _mm_loadu_si128(w.as_ptr().add(r * n_in + 16 * step).cast());
+                *acc = _mm256_add_epi32(*acc, _mm256_madd_epi16(_mm256_cvtepi8_epi16(w), x));
             }
         }
-        *out = (sum_i32(acc0) + sum_i32(acc1)) as f32;
     }
+    let pairs =
+        _mm256_hadd_epi32(_mm256_hadd_epi32(acc[0], acc[1]), _mm256_hadd_epi32(acc[2], acc[3]));
+    let sums = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256::<1>(pairs));
+    // SAFETY: `out` has four elements.
+    unsafe { _mm_storeu_ps(out.as_mut_ptr(), _mm_cvtepi32_ps(sums)) };
+}
+
+/// One row, with a sum that may need more than 32 bits.
+#[target_feature(enable = "avx2,fma")]
+fn one_row(w: &[i8], x: &[i16]) -> i64 {
+    let n_in = x.len();
+    assert!(n_in.is_multiple_of(32) && w.len() == n_in);
+    let (mut acc0, mut acc1) = (_mm256_setzero_si256(), _mm256_setzero_si256());
+    for step in 0..n_in / 32 {
+        // SAFETY: 32 elements of `w` and of `x` from 32·step lie inside (asserted above).
+        unsafe {
+            let w = w.as_ptr().add(32 * step).cast::<__m128i>();
+            let x = x.as_ptr().add(32 * step).cast::<__m256i>();
+            let (w0, w1) = (_mm_loadu_si128(w), _mm_loadu_si128(w.add(1)));
+            let (x0, x1) = (_mm256_loadu_si256(x), _mm256_loadu_si256(x.add(1)));
+            acc0 = _mm256_add_epi32(acc0, _mm256_madd_epi16(_mm256_cvtepi8_epi16(w0), x0));
+            acc1 = _mm256_add_epi32(acc1, _mm256_madd_epi16(_mm256_cvtepi8_epi16(w1), x1));
+        }
+    }
+    sum_i32(acc0) + sum_i32(acc1)
 }
 
 /// Sum of the eight lanes, wide enough not to wrap.
@@ -220,7 +260,33 @@ pub(in crate::kernels) fn norm_quantize(
     squared_relu: bool,
     q: &mut [i8],
 ) -> (f32, i32) {
-    scalar::norm_quantize::<true>(x, gain, squared_relu, q)
+    let absmax = scalar::norm_absmax::<true>(x, gain, squared_relu);
+    (absmax / 127.0, round_steps(x, 127.0 / absmax, q))
+}
+
+/// The rounding of [`scalar::norm_quantize`], same results: halves away from zero, NaN to 0. Length a multiple of 8.
+#[target_feature(enable = "avx2,fma")]
+fn round_steps(x: &[f32], s: f32, q: &mut [i8]) -> i32 {
+    // The largest number below one half, so that what lies just below a half is not rounded up.
+    let half = _mm256_set1_ps(0.499_999_97);
+    let (scale, sign) = (_mm256_set1_ps(s), _mm256_set1_ps(-0.0));
+    let mut sum = _mm256_setzero_si256();
+    for (x, q) in x.as_chunks::<8>().0.iter().zip(q.as_chunks_mut::<8>().0) {
+        // SAFETY: `x` has eight floats and `q` eight bytes.
+        unsafe {
+            let v = _mm256_mul_ps(_mm256_loadu_ps(x.as_ptr()), scale);
+            let v = _mm256_and_ps(v, _mm256_cmp_ps::<_CMP_ORD_Q>(v, v));
+            let away = _mm256_or_ps(half, _mm256_and_ps(v, sign));
+            let steps = _mm256_cvttps_epi32(_mm256_add_ps(v, away));
+            sum = _mm256_add_epi32(sum, steps);
+            let words = _mm_packs_epi32(
+                _mm256_castsi256_si128(steps),
+                _mm256_extracti128_si256::<1>(steps),
+            );
+            _mm_storel_epi64(q.as_mut_ptr().cast(), _mm_packs_epi16(words, words));
+        }
+    }
+    sum_i32(sum) as i32
 }
 
 #[target_feature(enable = "avx2,fma")]
@@ -272,4 +338,29 @@ pub(in crate::kernels) fn dot_peak(rounds: usize) -> (u64, i32) {
     }
     let total = acc.into_iter().fold(_mm256_setzero_si256(), |a, b| _mm256_add_epi32(a, b));
     ((rounds * acc.len() * 32) as u64, sum_i32(total) as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Isa;
+
+    #[test]
+    fn rounding_is_that_of_the_scalar_text_on_halves_and_beside_them() {
+        if !Isa::Avx2.is_available() {
+            eprintln!("not run: no AVX2");
+            return;
+        }
+        let mut x = vec![f32::NAN, 0.0, -0.0, 1e-30, 127.0, -127.0, 127.000_01, -127.000_01];
+        for i in -127..127 {
+            let half = i as f32 + 0.5;
+            x.extend([half, half.next_up(), half.next_down(), i as f32]);
+        }
+        x.resize(x.len().next_multiple_of(8), 0.0);
+        let (mut q, mut expected) = (vec![0i8; x.len()], vec![0i8; x.len()]);
+        // SAFETY: AVX2 is there, and `is_available` asks for FMA as well.
+        let sum = unsafe { round_steps(&x, 1.0, &mut q) };
+        assert_eq!(sum, scalar::round_steps(&x, 1.0, &mut expected));
+        assert_eq!(q, expected);
+    }
 }
