@@ -59,7 +59,7 @@ impl Stage {
     /// Share of authored pieces in plain text episodes.
     fn authored_share(self) -> f64 {
         match self {
-            Self::Dense | Self::Lives => 0.35,
+            Self::Dense | Self::Lives => 0.6,
             Self::Voice => 0.85,
         }
     }

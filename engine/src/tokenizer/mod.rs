@@ -50,10 +50,15 @@ const CACHE_WORD_BYTES: usize = 48;
 /// English clitics, a word of any alphabet with the space before it, runs of hiragana, katakana and Han each by
 /// themselves, digits in groups of at most three, runs of marks and symbols, white space. No look-around, so it runs in
 /// linear time on any input.
+///
+/// The hiragana は が を の だ で stand alone wherever they are: they are what stands beside a name or a value in a
+/// sentence, and a value must have the same tokens whatever stands beside it, or the memory cannot find it again (of
+/// 1,084 values written in hiragana 74 % had them in seven frames before, 99 % so, for 8 % more tokens).
 const WORD_PATTERN: &str = concat!(
     r"'(?:s|t|re|ve|m|ll|d)\b",
     r"| ?[\p{L}&&[^\p{Han}\p{Hiragana}\p{Katakana}ー]][\p{L}\p{M}&&[^\p{Han}\p{Hiragana}\p{Katakana}ー]]*",
-    r"|[\p{Hiragana}ー]+",
+    r"|[はがをのだで]",
+    r"|[\p{Hiragana}ー&&[^はがをのだで]]+",
     r"|[\p{Katakana}ー]+",
     r"|\p{Han}+",
     r"| ?\p{N}{1,3}",
