@@ -1,6 +1,5 @@
 //! The game: which plugins there are, and the start of the window.
 
-use anyhow::Context;
 use bevy::{
     app::{TaskPoolOptions, TaskPoolPlugin},
     log::LogPlugin,
@@ -14,7 +13,9 @@ use bevy::{
 use crate::{
     about_panel,
     brain::link::{self, BrainStart},
-    controls, dialogue, mascot, memory_panel, modes, onboarding,
+    controls, dialogue,
+    mascot::{self, sprites::BodyFolder},
+    memory_panel, modes, onboarding,
     options::Options,
     paths::Places,
     persona::slots::SlotFolder,
@@ -53,9 +54,6 @@ pub fn run_window(options: &Options, places: &Places) -> anyhow::Result<()> {
         eprintln!("companion: {why}; here is the companion in the terminal instead.");
         return modes::chat::run(options, places);
     }
-    let svg = places.assets.join("bodies/tete/tete.svg");
-    let drawing =
-        std::fs::read_to_string(&svg).with_context(|| format!("cannot read {}", svg.display()))?;
     let store = WindowStore(places.window_file());
     let mut app = App::new();
     app.add_plugins(
@@ -77,7 +75,7 @@ pub fn run_window(options: &Options, places: &Places) -> anyhow::Result<()> {
     .add_plugins(bevy_egui::EguiPlugin::default())
     .insert_resource(SettingsFile(places.settings_file()))
     .insert_resource(store)
-    .insert_resource(mascot::BodyDrawing(drawing))
+    .insert_resource(BodyFolder(places.assets.join("bodies/tete")))
     .insert_resource(SlotList(Box::new(SlotFolder::new(&places.saves))))
     .insert_resource(BrainStart(modes::brain_setup(options, places)))
     .add_plugins(CompanionPlugin);

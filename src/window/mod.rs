@@ -17,14 +17,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     controls::Manners,
     dialogue::bubble::Bubble,
-    mascot::{InteractiveRects, Mascot, MascotLayout, WINDOW_SIZE, body},
+    mascot::{InteractiveRects, Mascot, MascotLayout, WINDOW_SIZE},
 };
 
 /// Where the place of the window is kept.
 #[derive(Debug, Clone, Resource)]
 pub struct WindowStore(pub PathBuf);
 
-/// Rows of the figure that take clicks, in units of the drawing.
+/// Rectangles of the posed figure that take clicks, in units of the drawing; kept by the figure.
 #[derive(Debug, Clone, Default, Resource)]
 pub struct Silhouette(pub Vec<Rect>);
 
@@ -83,10 +83,8 @@ pub fn clamp_place(at: IVec2, screen: IVec2, figure: Rect, scale: f32) -> IVec2 
 /// Adds the systems of this file.
 pub fn plugin(app: &mut App) {
     app.add_message::<SavePlace>()
-        .init_resource::<Silhouette>()
         .insert_resource(ClearColor(Color::NONE))
         .insert_resource(settings_for(Duration::from_millis(100)))
-        .add_systems(Startup, cut_silhouette)
         .add_systems(Update, (raise_once_mapped, save_place))
         .add_systems(Last, (shape_input, pace));
 }
@@ -99,10 +97,6 @@ fn settings_for(wait: Duration) -> WinitSettings {
         react_to_window_events: true,
     };
     WinitSettings { focused_mode: mode, unfocused_mode: mode }
-}
-
-fn cut_silhouette(drawing: Res<crate::mascot::BodyDrawing>, mut silhouette: ResMut<Silhouette>) {
-    silhouette.0 = body::silhouette(&drawing.0);
 }
 
 /// Some updates after the start the window is mapped: now it may go on top and leave the taskbar.
@@ -154,13 +148,7 @@ fn shape_input(
 ) {
     let Ok((window, handle)) = windows.single() else { return };
     let scale = window.scale_factor();
-    let unit = layout.unit();
-    let figure = silhouette.0.iter().map(|r| {
-        Rect::from_corners(
-            layout.figure_rect.min + r.min * unit,
-            layout.figure_rect.min + r.max * unit,
-        )
-    });
+    let figure = silhouette.0.iter().map(|r| layout.to_window(*r));
     let physical = |r: Rect| {
         let (min, size) =
             ((r.min * scale).floor().as_ivec2(), (r.size() * scale).ceil().as_ivec2());
@@ -194,14 +182,14 @@ fn pace(
     } else {
         let typing = bubble.as_ref().is_some_and(|b| b.is_typing());
         let open = bubble.is_some_and(|b| b.is_open());
-        let hz = mascot.life.pace_hz().max(if typing {
+        let hz = if typing {
             30.0
         } else if open {
             10.0
         } else {
-            0.0
-        });
-        Duration::from_secs_f32(1.0 / hz)
+            0.1
+        };
+        Duration::from_secs_f32(mascot.life.next_wake().min(1.0 / hz))
     };
     if *last != wait {
         *last = wait;
