@@ -56,7 +56,7 @@ pub struct RawOptions {
     device: DeviceOption,
 
     /// With --train: nano, small, base or large.
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", value_parser = ["nano", "small", "base", "large"])]
     preset: Option<String>,
     /// With --train or --eval: a folder of text (.jsonl, .jsonl.zst, .txt); may be given several times.
     #[arg(long, value_name = "DIR")]
@@ -65,9 +65,9 @@ pub struct RawOptions {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// With --train: steps of the whole run.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "hours")]
     steps: Option<u64>,
-    /// With --train: hours of the whole run.
+    /// With --train: hours of the whole run. Default 1, if --steps is not given.
     #[arg(long, value_name = "H")]
     hours: Option<f64>,
     /// With --train: go on from the checkpoint in --out.
@@ -167,16 +167,13 @@ impl Options {
         } else if raw.chat {
             if raw.jsonl { Mode::Jsonl } else { Mode::Chat }
         } else if raw.train {
-            rule(
-                raw.steps.is_some() || raw.hours.is_some(),
-                "--train needs --steps N or --hours H",
-            )?;
+            rule(raw.steps != Some(0), "--steps must be more than 0")?;
             Mode::Train(TrainMode {
                 preset: raw.preset.unwrap_or_else(|| "small".into()),
                 data: raw.data,
                 out: raw.out.ok_or("--train needs --out DIR")?,
                 steps: raw.steps,
-                hours: raw.hours,
+                hours: raw.hours.or(raw.steps.is_none().then_some(1.0)),
                 resume: raw.resume,
                 init: raw.init,
                 batch: raw.batch.unwrap_or(8).clamp(1, 1024),
@@ -227,8 +224,9 @@ mod tests {
             "--chat --eval",
             "--jsonl",
             "--steps 3",
-            "--train --out x",
             "--train --steps 3",
+            "--train --out x --steps 1 --hours 1",
+            "--train --out x --preset huge",
             "--temperature 3 --chat",
             "--data x --chat",
             "--threads 0",

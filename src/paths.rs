@@ -18,11 +18,14 @@ pub struct Places {
     pub config: PathBuf,
 }
 
-/// The checkout that this program was built in, if it still stands where the program runs from it.
+/// The checkout that this program was built in, if it still stands and the program runs from it: out of its `target/`,
+/// or through `cargo run`, which says so.
 fn checkout() -> Option<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let exe = std::env::current_exe().ok()?;
-    (root.join("assets").is_dir() && exe.starts_with(root.join("target"))).then_some(root)
+    let by_cargo = std::env::var_os("CARGO_MANIFEST_DIR").is_some_and(|dir| root.as_path() == dir);
+    let in_target =
+        || std::env::current_exe().is_ok_and(|exe| exe.starts_with(root.join("target")));
+    (root.join("assets").is_dir() && (by_cargo || in_target())).then_some(root)
 }
 
 impl Places {

@@ -1,265 +1,365 @@
-//! What `--bench` prints: the speed of the kernels and of whole models, as ratios against limits and references
-//! measured in the same run.
+//! Speed of the kernels and of whole models with random weights, and the ceilings of this machine beside them.
+//!
+//! Every figure is the best of several short runs, as other programs only ever make one slower. Takes below 40 seconds;
+//! quick below 10.
 
-use std::{fmt, time::Instant};
+use std::{
+    fmt,
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 
 use crate::{
-    checkpoint::Brain,
-    kernels::{Isa, float, pack::Activations, ternary::gemv_t2_i8},
-    model::{
-        ModelConfig,
-        packed::{ModelState, Scratch},
+    checkpoint::{Brain, BrainOptions},
+    kernels::{
+        Isa, Kernels, Pool,
+        pack::{TILE_ROWS, tile},
     },
+    model::{ModelConfig, packed::ModelState},
     rng::Rng,
 };
 
-/// A measurement that failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct BenchError(String);
-
-/// One matrix times one vector.
+/// One figure of a kernel or of the machine.
 #[derive(Debug, Clone, Serialize)]
-pub struct GemvRow {
-    /// Rows and columns.
-    pub shape: (usize, usize),
-    /// Billions of multiply-adds a second, one thread.
-    pub gmac_per_s: f64,
-    /// The same with the scalar reference.
-    pub scalar_gmac_per_s: f64,
-    /// The first by the second.
-    pub ratio: f64,
-    /// Bytes of packed weights a second, in GB.
-    pub weight_gb_per_s: f64,
+pub struct KernelFigure {
+    /// What was timed.
+    pub name: String,
+    /// Instruction set.
+    pub isa: &'static str,
+    /// Threads.
+    pub threads: usize,
+    /// The figure.
+    pub value: f64,
+    /// Its unit.
+    pub unit: &'static str,
 }
 
-/// One model with random weights.
+/// Figures of one model.
 #[derive(Debug, Clone, Serialize)]
-pub struct ModelRow {
+pub struct ModelFigure {
     /// Preset.
     pub preset: String,
-    /// Parameters in millions.
-    pub m_params: f64,
-    /// Tokens a second, one by one with logits.
-    pub decode_tokens_per_s: f64,
-    /// Tokens a second of a prompt of 64.
-    pub prompt_tokens_per_s: f64,
-    /// Share of the decode time in the fast-weight steps.
-    pub ttt_share: f64,
-    /// Time of the last hundred tokens by the time of the first hundred, over 2,000 tokens.
-    pub late_by_early: f64,
+    /// Millions of parameters.
+    pub params_m: f64,
+    /// Weights in memory, MiB.
+    pub weights_mib: f64,
+    /// Instruction set.
+    pub isa: &'static str,
+    /// Threads.
+    pub threads: usize,
+    /// Tokens per second, one after the other, logits included.
+    pub decode_tok_s: f64,
+    /// The same after `late_after` tokens were read: equal, as the memory does not grow.
+    pub decode_late_tok_s: f64,
+    /// Tokens read before `decode_late_tok_s`.
+    pub late_after: usize,
+    /// Tokens per second of a prompt, in chunks.
+    pub prompt_tok_s: f64,
 }
 
-/// Everything measured.
+/// All figures of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct BenchReport {
     /// Instruction set in use.
-    pub isa: String,
-    /// Sequential read of 256 MB in GB/s, one thread.
-    pub dram_read_gb_per_s: f64,
-    /// Matrix times vector.
-    pub gemv: Vec<GemvRow>,
-    /// One head of 64 × 64, microseconds a token.
-    pub ttt_step_us: f64,
-    /// The same by the formula.
-    pub ttt_step_scalar_us: f64,
+    pub isa: &'static str,
+    /// Instruction sets of this processor.
+    pub isas: Vec<&'static str>,
+    /// Threads of this machine as far as they were used.
+    pub threads: usize,
+    /// Kernels and ceilings.
+    pub kernels: Vec<KernelFigure>,
     /// Whole models.
-    pub models: Vec<ModelRow>,
-    /// Training against plain candle.
-    #[cfg(feature = "train")]
-    pub training: crate::trainer::speed::TrainingSpeed,
-}
-
-/// Seconds of one call, the best of several within about a fifth of a second.
-fn best_seconds(mut f: impl FnMut()) -> f64 {
-    let start = Instant::now();
-    let mut best = f64::MAX;
-    while start.elapsed().as_millis() < 200 {
-        let t = Instant::now();
-        f();
-        best = best.min(t.elapsed().as_secs_f64());
-    }
-    best
-}
-
-/// Measures; takes about half a minute.
-///
-/// # Errors
-/// If a preset cannot be run.
-pub fn run() -> Result<BenchReport, BenchError> {
-    let isa = Isa::active();
-    let gemv = [(512, 512), (1024, 256), (2560, 2560), (16384, 8192)]
-        .map(|shape| gemv(isa, shape))
-        .to_vec();
-    let (ttt_step_us, ttt_step_scalar_us) = ttt_step();
-    let models = ["nano", "small", "base", "bench-30m", "bench-125m"]
-        .map(model)
-        .into_iter()
-        .collect::<Result<_, _>>()?;
-    Ok(BenchReport {
-        isa: isa.name().to_owned(),
-        dram_read_gb_per_s: dram_read(),
-        gemv,
-        ttt_step_us,
-        ttt_step_scalar_us,
-        models,
-        #[cfg(feature = "train")]
-        training: crate::trainer::speed::measure("small", 8, 256, 3)
-            .map_err(|e| BenchError(e.to_string()))?,
-    })
-}
-
-fn gemv(isa: Isa, (rows, cols): (usize, usize)) -> GemvRow {
-    let mut rng = Rng::new(1);
-    let w: Vec<u8> = (0..rows * cols / 4)
-        .map(|_| [0, 1, 4, 6, 9, 20, 37, 85, 104, 149, 170][rng.below(11)])
-        .collect();
-    let x: Vec<i8> = (0..cols).map(|_| rng.below(255) as i8).collect();
-    let mut acts = Activations::default();
-    acts.set(&x);
-    let mut out = vec![0; rows];
-    let mut gmac = |isa| {
-        let macs = (rows * cols) as f64;
-        macs / best_seconds(|| gemv_t2_i8(isa, &w, &acts, &mut out)) / 1e9
-    };
-    let (fast, scalar) = (gmac(isa), gmac(Isa::Scalar));
-    GemvRow {
-        shape: (rows, cols),
-        gmac_per_s: fast,
-        scalar_gmac_per_s: scalar,
-        ratio: fast / scalar,
-        weight_gb_per_s: fast / 4.0,
-    }
-}
-
-fn dram_read() -> f64 {
-    let data = vec![1u64; 32 << 20];
-    let mut sum = 0u64;
-    let seconds = best_seconds(|| {
-        let mut acc = [0u64; 16];
-        for chunk in data.as_chunks::<16>().0 {
-            for (a, v) in acc.iter_mut().zip(chunk) {
-                *a = a.wrapping_add(*v);
-            }
-        }
-        sum = sum.wrapping_add(acc.iter().sum());
-    });
-    std::hint::black_box(sum);
-    (data.len() * 8) as f64 / seconds / 1e9
-}
-
-fn ttt_step() -> (f64, f64) {
-    let d = 64;
-    let mut rng = Rng::new(2);
-    let mut noise = |n: usize| (0..n).map(|_| rng.unit() as f32 * 0.2 - 0.1).collect::<Vec<_>>();
-    let (q, k, v, mut s, mut o) = (noise(d), noise(d), noise(d), noise(d * d), vec![0.0; d]);
-    let mut time = |fast: bool| {
-        let steps = 200;
-        let seconds = best_seconds(|| {
-            for _ in 0..steps {
-                if fast {
-                    float::ttt_step((&q, &k, &v), (0.5, 0.9), &mut s, &mut o);
-                } else {
-                    float::ttt_step_scalar((&q, &k, &v), (0.5, 0.9), &mut s, &mut o);
-                }
-            }
-        });
-        seconds / f64::from(steps) * 1e6
-    };
-    (time(true), time(false))
-}
-
-fn model(preset: &str) -> Result<ModelRow, BenchError> {
-    let cfg =
-        ModelConfig::preset(preset).ok_or_else(|| BenchError(format!("no preset {preset}")))?;
-    let brain = Brain::random(&cfg, 1);
-    let mut state = ModelState::new(&cfg);
-    let mut scratch = Scratch::default();
-    let mut logits = vec![0f32; cfg.vocab_size];
-    let mut id = 32;
-    let mut decode = |n: usize, state: &mut ModelState, scratch: &mut Scratch| {
-        let start = Instant::now();
-        for _ in 0..n {
-            let hidden = brain.model.forward(&[id], state, scratch);
-            brain.model.logits(&hidden, scratch, &mut logits);
-            id = 32 + (id + 7) % 200;
-        }
-        start.elapsed().as_secs_f64() / n as f64
-    };
-    let n = if cfg.n_params() > 50_000_000 { 20 } else { 100 };
-    decode(5, &mut state, &mut scratch);
-    let early = (0..5).map(|_| decode(n, &mut state, &mut scratch)).fold(f64::MAX, f64::min);
-    let prompt: Vec<u32> = (0..64).map(|i| 32 + i * 3).collect();
-    for _ in 0..(1500 / prompt.len()).min(if cfg.n_params() > 50_000_000 { 2 } else { 100 }) {
-        brain.model.forward(&prompt, &mut state, &mut scratch);
-    }
-    let late = (0..5).map(|_| decode(n, &mut state, &mut scratch)).fold(f64::MAX, f64::min);
-    let prompt_seconds = best_seconds(|| {
-        brain.model.forward(&prompt, &mut state, &mut scratch);
-    });
-    let step = ttt_step().0
-        * 1e-6
-        * (cfg.n_heads() * cfg.n_layers) as f64
-        * (cfg.head_dim as f64 / 64.0).powi(2);
-    Ok(ModelRow {
-        preset: preset.to_owned(),
-        m_params: cfg.n_params() as f64 / 1e6,
-        decode_tokens_per_s: 1.0 / early.min(late),
-        prompt_tokens_per_s: prompt.len() as f64 / prompt_seconds,
-        ttt_share: step / early.min(late),
-        late_by_early: late / early,
-    })
+    pub models: Vec<ModelFigure>,
+    /// Seconds that the run took.
+    pub seconds: f64,
 }
 
 impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "instruction set {}, DRAM read {:.1} GB/s (one thread)",
-            self.isa, self.dram_read_gb_per_s
+            "instruction set {} (of {}), up to {} threads",
+            self.isa,
+            self.isas.join(", "),
+            self.threads
         )?;
-        writeln!(f, "\nmatrix x vector, one thread   GMAC/s   scalar   ratio   weights GB/s")?;
-        for r in &self.gemv {
-            let (a, b) = r.shape;
-            writeln!(
-                f,
-                "{:>12} x {:<6} {:>16.1} {:>8.2} {:>7.1} {:>14.1}",
-                a, b, r.gmac_per_s, r.scalar_gmac_per_s, r.ratio, r.weight_gb_per_s
-            )?;
+        writeln!(f, "\n{:<34} {:>8} {:>8} {:>12}", "kernel", "isa", "threads", "")?;
+        for k in &self.kernels {
+            let (name, isa, threads) = (&k.name, k.isa, k.threads);
+            writeln!(f, "{name:<34} {isa:>8} {threads:>8} {:>12.2} {}", k.value, k.unit)?;
         }
-        let ratio = self.ttt_step_scalar_us / self.ttt_step_us;
         writeln!(
             f,
-            "\nfast-weight step, one head 64 x 64: {:.2} us (by the formula {:.2} us, ratio {ratio:.1})",
-            self.ttt_step_us, self.ttt_step_scalar_us
-        )?;
-        writeln!(
-            f,
-            "\nmodel        M params   decode tok/s   prompt tok/s   fast weights   late/early"
+            "\n{:<12} {:>9} {:>9} {:>8} {:>8} {:>13} {:>20} {:>13}",
+            "model",
+            "M params",
+            "MiB",
+            "isa",
+            "threads",
+            "decode tok/s",
+            "later tok/s",
+            "prompt tok/s"
         )?;
         for m in &self.models {
+            let late = format!("{:.0} (at {})", m.decode_late_tok_s, m.late_after);
             writeln!(
                 f,
-                "{:<12} {:>8.1} {:>14.0} {:>14.0} {:>12.0} % {:>12.2}",
+                "{:<12} {:>9.2} {:>9.2} {:>8} {:>8} {:>13.0} {:>20} {:>13.0}",
                 m.preset,
-                m.m_params,
-                m.decode_tokens_per_s,
-                m.prompt_tokens_per_s,
-                m.ttt_share * 100.0,
-                m.late_by_early
+                m.params_m,
+                m.weights_mib,
+                m.isa,
+                m.threads,
+                m.decode_tok_s,
+                late,
+                m.prompt_tok_s
             )?;
         }
-        #[cfg(feature = "train")]
-        {
-            let t = &self.training;
-            writeln!(
-                f,
-                "\ntraining {} {}x{}: {:.0} tok/s, plain candle {:.0} tok/s, ratio {:.2}",
-                t.preset, t.shape.0, t.shape.1, t.fused_tokens_per_s, t.plain_tokens_per_s, t.ratio
-            )?;
+        write!(f, "\n{:.1} s", self.seconds)
+    }
+}
+
+/// Seconds of one call of `f`: the best of runs of at least a millisecond within `budget`.
+fn best_seconds(budget: Duration, mut f: impl FnMut()) -> f64 {
+    let start = Instant::now();
+    f();
+    let once = start.elapsed().as_secs_f64().max(1e-9);
+    let calls = ((1e-3 / once) as usize).clamp(1, 1_000_000);
+    let mut best = once;
+    let mut runs = 0;
+    while runs < 2 || start.elapsed() < budget {
+        let run = Instant::now();
+        (0..calls).for_each(|_| f());
+        best = best.min(run.elapsed().as_secs_f64() / calls as f64);
+        runs += 1;
+    }
+    best
+}
+
+/// Measures everything.
+pub fn run(quick: bool) -> BenchReport {
+    let start = Instant::now();
+    let budget = Duration::from_millis(if quick { 60 } else { 400 });
+    let active = Isa::active();
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(16));
+    let mut isas = vec![Isa::Scalar];
+    if active != Isa::Scalar {
+        isas.push(active);
+    }
+    let mut thread_counts = vec![1];
+    if threads > 1 {
+        thread_counts.push(threads);
+    }
+    let mut report = BenchReport {
+        isa: active.name(),
+        isas: Isa::available().into_iter().map(Isa::name).collect(),
+        threads,
+        kernels: Vec::new(),
+        models: Vec::new(),
+        seconds: 0.0,
+    };
+    ceilings(&mut report, active, &thread_counts, budget);
+    for isa in isas {
+        if let Ok(kernels) = Kernels::new(isa) {
+            products(&mut report, kernels, &thread_counts, budget);
+            fast_weight_step(&mut report, kernels, budget);
         }
-        Ok(())
+    }
+    let presets: &[&str] =
+        if quick { &["small"] } else { &["small", "base", "bench-30m", "bench-125m"] };
+    for preset in presets {
+        for &threads in &thread_counts {
+            models(&mut report, preset, active, threads, budget);
+        }
+    }
+    models(&mut report, "small", Isa::Scalar, 1, budget / 2);
+    report.seconds = start.elapsed().as_secs_f64();
+    report
+}
+
+fn ceilings(report: &mut BenchReport, isa: Isa, thread_counts: &[usize], budget: Duration) {
+    let mut add = |name: &str, threads, value, unit| {
+        report.kernels.push(KernelFigure {
+            name: name.into(),
+            isa: isa.name(),
+            threads,
+            value,
+            unit,
+        });
+    };
+    if let Ok(kernels) = Kernels::new(isa)
+        && let Some((macs, _)) = kernels.dot_peak(10_000)
+    {
+        let seconds = best_seconds(budget, || {
+            black_box(kernels.dot_peak(black_box(10_000)));
+        });
+        add("ceiling: int8 dot from registers", 1, macs as f64 / seconds / 1e9, "GMAC/s");
+    }
+    // Larger than the caches of most machines.
+    let memory = vec![1u64; 32 << 20];
+    for &threads in thread_counts {
+        let pool = Pool::new(threads);
+        let chunk = memory.len() / 256;
+        let mut sums = vec![0u64; 256];
+        let seconds = best_seconds(budget, || {
+            pool.split(&mut sums, 1, |first, sums| {
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    let part = &memory[(first + i) * chunk..][..chunk];
+                    *sum = part.iter().fold(0, |a, b| a ^ b);
+                }
+            });
+            black_box(&mut sums);
+        });
+        add("ceiling: reading 256 MiB", threads, (memory.len() * 8) as f64 / seconds / 1e9, "GB/s");
+    }
+}
+
+fn products(report: &mut BenchReport, kernels: Kernels, thread_counts: &[usize], budget: Duration) {
+    let mut rng = Rng::new(1);
+    for size in [512usize, 2560] {
+        let packed: Vec<u8> =
+            (0..size * size / 4).map(|_| [0x55, 0x92, 0x46, 0x18][rng.below(4)]).collect();
+        let tiles = tile(&packed, size);
+        for n in [1usize, 64] {
+            let x: Vec<i8> = (0..n * size).map(|_| (rng.next_u64() >> 56) as u8 as i8).collect();
+            let sums: Vec<i32> =
+                x.chunks(size).map(|x| x.iter().map(|v| i32::from(*v)).sum()).collect();
+            let mut out = vec![0; n * size];
+            for &threads in thread_counts {
+                let pool = Pool::new(threads);
+                let group_bytes = TILE_ROWS * size / 4;
+                // The plain kernel is slow: fewer columns tell the same.
+                if kernels.isa() == Isa::Scalar && (n > 1 || threads > 1) {
+                    continue;
+                }
+                let seconds = best_seconds(budget, || {
+                    pool.split(&mut out, n * TILE_ROWS, |first, out| {
+                        let groups = out.len() / (n * TILE_ROWS);
+                        let w = &tiles[first * group_bytes..][..groups * group_bytes];
+                        kernels.tiles(w, black_box(&x), &sums, out);
+                    });
+                });
+                let columns = if n == 1 { String::new() } else { format!(", {n} columns") };
+                report.kernels.push(KernelFigure {
+                    name: format!("ternary {size} x {size}{columns}"),
+                    isa: kernels.isa().name(),
+                    threads,
+                    value: (n * size * size) as f64 / seconds / 1e9,
+                    unit: "GMAC/s",
+                });
+            }
+        }
+    }
+    let (rows, width) = (8192, 512);
+    let w: Vec<i8> = (0..rows * width).map(|i| (i * 37 % 255) as u8 as i8).collect();
+    let x: Vec<i16> = (0..width).map(|i| (i * 91 % 8191) as i16).collect();
+    let mut out = vec![0f32; rows];
+    let seconds = best_seconds(budget, || kernels.gemv_i8(&w, black_box(&x), &mut out));
+    report.kernels.push(KernelFigure {
+        name: format!("output head {rows} x {width}"),
+        isa: kernels.isa().name(),
+        threads: 1,
+        value: (rows * width) as f64 / seconds / 1e9,
+        unit: "GMAC/s",
+    });
+}
+
+fn fast_weight_step(report: &mut BenchReport, kernels: Kernels, budget: Duration) {
+    let d = 64;
+    let mut rng = Rng::new(2);
+    let mut noise = |n: usize| (0..n).map(|_| rng.normal() as f32).collect::<Vec<_>>();
+    let (mut q, mut k, v) = (noise(d), noise(d), noise(d));
+    kernels.l2_normalize(&mut q);
+    kernels.l2_normalize(&mut k);
+    let (mut state, mut o) = (noise(d * d), vec![0f32; d]);
+    let (width, gain) = (768, vec![1f32; 768]);
+    let (row, taps) = (noise(width), noise(4 * width));
+    let (mut x, mut step, mut out) = (row.clone(), vec![0i8; width], vec![0f32; width]);
+    let mut add = |name: String, seconds: f64| {
+        report.kernels.push(KernelFigure {
+            name,
+            isa: kernels.isa().name(),
+            threads: 1,
+            value: seconds * 1e6,
+            unit: "us",
+        });
+    };
+    let seconds = best_seconds(budget / 2, || {
+        x.copy_from_slice(&row);
+        black_box(kernels.norm_quantize(&mut x, &gain, true, &mut step));
+    });
+    add(format!("norm and int8 rounding, {width} wide"), seconds);
+    let seconds = best_seconds(budget / 2, || {
+        kernels.conv_silu(&taps, [black_box(&row); 4], &mut out);
+    });
+    add(format!("convolution and SiLU, {width} wide"), seconds);
+    for (name, gates) in [("learning", (0.5, 0.99)), ("closed", (0.0, 1.0))] {
+        let seconds = best_seconds(budget, || {
+            kernels.ttt_step([&q, &k, &v], black_box(gates), &mut state, &mut o);
+            black_box(&mut o);
+        });
+        add(format!("fast-weight step, 64 wide, {name}"), seconds);
+    }
+}
+
+fn models(report: &mut BenchReport, preset: &str, isa: Isa, threads: usize, budget: Duration) {
+    let Some(cfg) = ModelConfig::preset(preset) else { return };
+    let brain = Brain::random_with(&cfg, 1, &BrainOptions { threads, isa: Some(isa) });
+    let mut state = ModelState::new(&cfg);
+    let mut logits = vec![0f32; cfg.vocab_size];
+    let mut decode = |state: &mut ModelState| {
+        let mut id = 40;
+        1.0 / best_seconds(budget, || {
+            let x = brain.model.forward_token(id, state);
+            brain.model.logits(&x, &mut logits);
+            id = 40 + (id * 31 + 7) % 200;
+        })
+    };
+    let decode_tok_s = decode(&mut state);
+    let ids: Vec<u32> = (0..256).map(|i| 40 + i * 37 % 200).collect();
+    let mut late_after = 0;
+    let mut read = || {
+        late_after += ids.len();
+        black_box(brain.model.forward_tokens(&ids, &mut state));
+    };
+    let prompt_tok_s = ids.len() as f64 / best_seconds(budget, &mut read);
+    // Far enough to show that nothing grows, within the time that there is.
+    let start = Instant::now();
+    while start.elapsed() < budget * 2 {
+        read();
+    }
+    let decode_late_tok_s = decode(&mut state);
+    report.models.push(ModelFigure {
+        preset: preset.into(),
+        params_m: cfg.n_params() as f64 / 1e6,
+        weights_mib: brain.model.weight_bytes() as f64 / f64::from(1 << 20),
+        isa: isa.name(),
+        threads: brain.model.threads(),
+        decode_tok_s,
+        decode_late_tok_s,
+        late_after,
+        prompt_tok_s,
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quick_run_gives_figures() {
+        let report = run(true);
+        eprintln!("{report}");
+        assert!(report.kernels.iter().all(|k| k.value > 0.0));
+        assert!(report.models.iter().all(|m| m.decode_tok_s > 0.0 && m.prompt_tok_s > 0.0));
+        assert!(serde_json::to_string(&report).is_ok());
+    }
+
+    #[test]
+    #[ignore = "half a minute"]
+    fn a_full_run_gives_figures() {
+        eprintln!("{}", run(false));
     }
 }

@@ -3,7 +3,10 @@
 //! `COMPANION 1\n`, one line of JSON (names, lengths and SHA-256 sums of the files), then the files one behind the other.
 //! The same slot gives the same bytes. A bundle is checked whole before anything is taken from it.
 
-use std::{io::Write, path::Path};
+use std::{
+    io::{Read, Write},
+    path::Path,
+};
 
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -29,8 +32,18 @@ fn sum(data: &[u8]) -> String {
     Sha256::digest(data).iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Writes a bundle of named files; it appears under its name only when it is whole.
+/// Writes a bundle of named files; it appears under its name only when it is whole. An older bundle is replaced, any
+/// other file is not.
 pub(super) fn write(path: &Path, files: &[(&str, Vec<u8>)]) -> anyhow::Result<()> {
+    if let Ok(mut old) = std::fs::File::open(path) {
+        let mut start = [0; MAGIC.len()];
+        let is_bundle = old.read_exact(&mut start).is_ok() && start == MAGIC;
+        ensure!(
+            is_bundle,
+            "{} is there already and is not a companion file; choose another name",
+            path.display()
+        );
+    }
     let entry = |(name, data): &(&str, Vec<u8>)| IndexEntry {
         name: (*name).to_owned(),
         bytes: data.len(),
@@ -91,6 +104,11 @@ mod tests {
         write(&path, &files).expect("write again");
         assert_eq!(std::fs::read(&path).expect("read"), bytes, "deterministic");
         assert_eq!(read(&path).expect("bundle")[1].1, vec![7u8; 300]);
+        let other = dir.path().join("letter.txt");
+        std::fs::write(&other, "dear").expect("letter");
+        assert!(
+            write(&other, &files).is_err() && std::fs::read(&other).expect("letter") == b"dear"
+        );
         for len in (0..bytes.len()).step_by(7) {
             std::fs::write(&path, &bytes[..len]).expect("cut");
             assert!(read(&path).is_err(), "{len}");

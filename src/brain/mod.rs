@@ -11,6 +11,7 @@ mod worker;
 pub mod link;
 
 use std::{
+    ops::ControlFlow,
     path::PathBuf,
     sync::{
         Arc,
@@ -26,9 +27,12 @@ use protocol::{BrainEvent, BrainRequest, Language, TurnId};
 
 /// Requests that may wait; more are refused, so that no front end can run away.
 const REQUEST_CAPACITY: usize = 8;
+/// How long a program that must end waits for the last save.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(8);
 
 /// What the thread needs to know.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "window", derive(bevy::prelude::Resource))]
 pub struct BrainSetup {
     /// Folder of the save slots.
     pub saves: PathBuf,
@@ -57,6 +61,8 @@ pub struct BrainHandle {
     cancelled: Arc<AtomicU64>,
     last_turn: u64,
     thread: Option<JoinHandle<()>>,
+    /// Closed when the thread has ended.
+    ended: Receiver<()>,
 }
 
 /// The thread's side of the channels.
@@ -81,6 +87,11 @@ impl BrainSide {
     pub(crate) fn is_cancelled(&self, turn: TurnId) -> bool {
         turn.0 <= self.cancelled.load(Ordering::Relaxed)
     }
+
+    /// `Break` if `turn` was cancelled.
+    pub(crate) fn flow(&self, turn: TurnId) -> ControlFlow<()> {
+        if self.is_cancelled(turn) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
 }
 
 impl BrainHandle {
@@ -98,12 +109,18 @@ impl BrainHandle {
         body: impl FnOnce(BrainSide) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (requests, inbox) = bounded(REQUEST_CAPACITY);
+        // Not bounded: a front end that stands still must not stop the brain before it has saved. What can gather is
+        // small, as a reply has an end and the inbox is short.
         let (outbox, events) = unbounded();
         let cancelled = Arc::new(AtomicU64::new(0));
         let side =
             BrainSide { requests: inbox, events: outbox, cancelled: cancelled.clone(), wake };
-        let thread = std::thread::Builder::new().name("brain".into()).spawn(move || body(side))?;
-        Ok(Self { requests, events, cancelled, last_turn: 0, thread: Some(thread) })
+        let (running, ended) = bounded(0);
+        let thread = std::thread::Builder::new().name("brain".into()).spawn(move || {
+            let _running: Sender<()> = running;
+            body(side);
+        })?;
+        Ok(Self { requests, events, cancelled, last_turn: 0, thread: Some(thread), ended })
     }
 
     /// A number for the next request.
@@ -140,12 +157,20 @@ impl BrainHandle {
         self.events.recv().ok()
     }
 
-    /// A second way to stop the brain, for a signal handler: stops the reply, saves, ends the thread.
-    pub fn stopper(&self) -> impl Fn() + Send + 'static {
+    /// Whether the thread still runs. Events it sent before it ended may still wait.
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// A second way to stop the brain, for a signal handler: stops the reply, saves, waits until the thread has ended,
+    /// at most [`STOP_PATIENCE`].
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + use<> {
         let (requests, cancelled) = (self.requests.clone(), self.cancelled.clone());
+        let ended = self.ended.clone();
         move || {
             cancelled.store(u64::MAX, Ordering::Relaxed);
-            let _ = requests.send_timeout(BrainRequest::Quit, Duration::from_secs(5));
+            let _ = requests.send_timeout(BrainRequest::Quit, STOP_PATIENCE);
+            let _ = ended.recv_timeout(STOP_PATIENCE);
         }
     }
 

@@ -182,6 +182,26 @@ pub enum BrainEvent {
     },
 }
 
+impl BrainEvent {
+    /// The request that this is about, if it is about one.
+    pub fn turn(&self) -> Option<TurnId> {
+        match self {
+            Self::Ready { turn, .. } | Self::Failed { turn, .. } => *turn,
+            Self::Notice { .. } => None,
+            Self::Mood { turn, .. }
+            | Self::Delta { turn, .. }
+            | Self::Remembered { turn, .. }
+            | Self::Finished { turn, .. }
+            | Self::ReadDone { turn, .. }
+            | Self::Probed { turn, .. }
+            | Self::Recalled { turn, .. }
+            | Self::RecallDone { turn }
+            | Self::Info { turn, .. }
+            | Self::Saved { turn, .. } => Some(*turn),
+        }
+    }
+}
+
 impl MoodTag {
     /// All moods, in the order of their tokens.
     pub const ALL: [Self; 10] = [

@@ -1,11 +1,21 @@
 //! A brain that reads its replies from a list: for tests of the front ends only, never shown to a person.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, path::Path, time::Duration};
 
 use super::{
     BrainHandle, BrainSide,
     protocol::{BrainEvent, BrainInfo, BrainRequest, MoodTag, ReplyStats, TurnId},
 };
+
+/// As [`start`], with one reply a line of a file; empty lines and lines that start with `#` are passed over.
+///
+/// # Errors
+/// If the file cannot be read or the system gives no thread.
+pub fn start_from_file(path: &Path, pause: Duration) -> std::io::Result<BrainHandle> {
+    let text = std::fs::read_to_string(path)?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    start(lines.map(str::to_owned).collect(), pause)
+}
 
 /// Starts a scripted brain that answers each line with the next of `replies`, letter by letter, `pause` apart.
 ///
@@ -16,7 +26,7 @@ pub fn start(replies: Vec<String>, pause: Duration) -> std::io::Result<BrainHand
 }
 
 fn run(side: &BrainSide, mut replies: VecDeque<String>, pause: Duration) {
-    let info = BrainInfo { persona: "scripted".into(), ..BrainInfo::default() };
+    let mut info = BrainInfo { persona: "scripted".into(), ..BrainInfo::default() };
     side.send(BrainEvent::Ready { turn: None, info: info.clone() });
     while let Ok(request) = side.requests.recv() {
         match request {
@@ -30,10 +40,23 @@ fn run(side: &BrainSide, mut replies: VecDeque<String>, pause: Duration) {
             BrainRequest::Save { turn } | BrainRequest::Reset { turn } => {
                 side.send(BrainEvent::Saved { turn, path: "scripted".into(), info: info.clone() });
             }
-            other => {
+            BrainRequest::Read { turn, text } => {
+                side.send(BrainEvent::ReadDone { turn, tokens: text.len(), took: Duration::ZERO });
+            }
+            BrainRequest::Recall { turn, .. } => {
+                side.send(BrainEvent::RecallDone { turn });
+            }
+            BrainRequest::SwitchPersona { turn, slot } => {
+                info.persona = slot;
+                side.send(BrainEvent::Ready { turn: Some(turn), info: info.clone() });
+            }
+            BrainRequest::Probe { turn, .. }
+            | BrainRequest::WriteNote { turn, .. }
+            | BrainRequest::Export { turn, .. }
+            | BrainRequest::Import { turn, .. } => {
                 side.send(BrainEvent::Failed {
-                    turn: None,
-                    text: format!("not in the script: {other:?}"),
+                    turn: Some(turn),
+                    text: "not in the script".into(),
                 });
             }
         }

@@ -4,7 +4,6 @@
 //! memory on disk. The memory is written before an exchange counts as finished.
 
 use std::{
-    ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,7 +14,7 @@ use anyhow::Context;
 use engine::{
     checkpoint::{Brain, BrainOptions},
     sampler::SamplerOptions,
-    session::{Memory, MemoryRing, ReplyPart, Session, SessionOptions},
+    session::{Memory, MemoryRing, Reply, ReplyPart, Session, SessionOptions},
     topics::{self, Lang},
 };
 
@@ -25,7 +24,7 @@ use super::{
 };
 use crate::persona::{
     journal::Entry,
-    slots::{OpenSlot, SlotFolder},
+    slots::{Identity, OpenSlot, SlotFolder},
 };
 
 /// Pieces of a reply go out at most this often.
@@ -90,22 +89,24 @@ fn serve(setup: &BrainSetup, side: &BrainSide, slot: &mut String, open_turn: &mu
     let mut worker = open_or_tell(setup, side, slot, None);
     while let Ok(request) = side.requests.recv() {
         if let BrainRequest::SwitchPersona { turn, slot: next } = request {
-            if let Some(mut worker) = worker.take() {
-                worker.save_or_tell(side, turn);
+            *open_turn = Some(turn);
+            if let Some(Err(error)) = worker.as_ref().map(Worker::save) {
+                side.send(BrainEvent::Failed { turn: Some(turn), text: format!("{error:#}") });
+                continue;
             }
+            // Lets go of the slot's lock.
+            drop(worker.take());
             let before = std::mem::replace(slot, next);
             worker = open_or_tell(setup, side, slot, Some(turn));
             if worker.is_none() {
                 *slot = before;
                 worker = open_or_tell(setup, side, slot, None);
             }
+            *open_turn = None;
             continue;
         }
         if matches!(request, BrainRequest::Quit) {
-            if let Some(mut worker) = worker {
-                worker.save_or_tell(side, TurnId(u64::MAX));
-            }
-            return;
+            break;
         }
         let turn = turn_of(&request);
         *open_turn = turn;
@@ -120,8 +121,9 @@ fn serve(setup: &BrainSetup, side: &BrainSide, slot: &mut String, open_turn: &mu
         }
         *open_turn = None;
     }
-    if let Some(mut worker) = worker {
-        worker.save_or_tell(side, TurnId(u64::MAX));
+    if let Some(Err(error)) = worker.as_ref().map(Worker::save) {
+        tracing::error!("{error:#}");
+        side.send(BrainEvent::Failed { turn: None, text: format!("{error:#}") });
     }
 }
 
@@ -165,6 +167,8 @@ struct Worker {
     slot: OpenSlot,
     ring: MemoryRing,
     session: Session,
+    /// The copy that a private talk goes on with; thrown away by the first request that is not private.
+    private: Option<Session>,
     threads: usize,
 }
 
@@ -190,7 +194,7 @@ impl Worker {
         let options =
             SessionOptions { seed: setup.seed, sampler, max_reply_tokens: MAX_REPLY_TOKENS };
         let session = Session::new(brain, memory, options);
-        let mut worker = Self { slot, ring, session, threads: setup.threads };
+        let mut worker = Self { slot, ring, session, private: None, threads: setup.threads };
         if fresh {
             worker.begin_life()?;
         }
@@ -217,13 +221,6 @@ impl Worker {
         })
     }
 
-    fn save_or_tell(&mut self, side: &BrainSide, turn: TurnId) {
-        if let Err(error) = self.save() {
-            tracing::error!("{error:#}");
-            side.send(BrainEvent::Failed { turn: Some(turn), text: format!("{error:#}") });
-        }
-    }
-
     fn info(&self) -> BrainInfo {
         let (brain, memory) = (self.session.brain(), self.session.memory());
         BrainInfo {
@@ -242,24 +239,20 @@ impl Worker {
     }
 
     fn answer(&mut self, request: BrainRequest, side: &BrainSide) -> anyhow::Result<()> {
+        if !matches!(request, BrainRequest::Say { learn: false, .. } | BrainRequest::Info { .. }) {
+            self.private = None;
+        }
         match request {
             BrainRequest::Say { turn, text, learn } => self.say(turn, &text, learn, side)?,
             BrainRequest::Read { turn, text } => {
                 let start = Instant::now();
-                let mut go_on = |_, _| {
-                    if side.is_cancelled(turn) {
-                        ControlFlow::Break(())
-                    } else {
-                        ControlFlow::Continue(())
-                    }
-                };
-                let tokens = self.session.read(&text, &mut go_on);
+                let tokens = self.session.read(&text, &mut |_, _| side.flow(turn));
                 self.save()?;
                 side.send(BrainEvent::ReadDone { turn, tokens, took: start.elapsed() });
             }
             BrainRequest::Probe { turn, text } => {
                 let start = Instant::now();
-                let reply = self.session.probe_topic(&text);
+                let reply = self.ask_a_copy(&text, turn, side);
                 let mood = mood_tag(reply.mood);
                 side.send(BrainEvent::Probed {
                     turn,
@@ -286,8 +279,12 @@ impl Worker {
                 side.send(BrainEvent::Saved { turn, path, info: self.info() });
             }
             BrainRequest::Reset { turn } => {
-                *self.session.memory_mut() = Memory::new(&self.session.brain().clone());
-                self.begin_life()?;
+                let fresh = Memory::new(self.session.brain());
+                let before = std::mem::replace(self.session.memory_mut(), fresh);
+                if let Err(error) = self.begin_life() {
+                    *self.session.memory_mut() = before;
+                    return Err(error);
+                }
                 let path = self.ring.current_path();
                 side.send(BrainEvent::Saved { turn, path, info: self.info() });
             }
@@ -337,12 +334,13 @@ impl Worker {
                     }
                 }
             }
-            if side.is_cancelled(turn) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            side.flow(turn)
         };
         let reply = if learn {
             self.session.reply(text, &mut on_part)
         } else {
-            self.session.fork().reply(text, &mut on_part)
+            let copy = self.private.get_or_insert_with(|| self.session.fork());
+            copy.reply(text, &mut on_part)
         };
         if !pending.is_empty() {
             side.send(BrainEvent::Delta { turn, text: pending });
@@ -368,15 +366,22 @@ impl Worker {
         Ok(())
     }
 
+    /// The likeliest answer of a copy of the memory. The memory stays as it is, to the byte.
+    fn ask_a_copy(&self, question: &str, turn: TurnId, side: &BrainSide) -> Reply {
+        let mut copy = self.session.fork();
+        copy.sampler_mut().set_options(SamplerOptions::greedy());
+        copy.reply(question, &mut |_| side.flow(turn))
+    }
+
     /// Asks a copy of the memory what it knows.
     fn recall(&self, turn: TurnId, language: Language, side: &BrainSide) {
         let lang = if language == Language::Japanese { Lang::Ja } else { Lang::En };
         for fact in ASKED {
-            if side.is_cancelled(turn) {
+            let Some(topic) = topics::topic(fact, lang) else { continue };
+            let reply = self.ask_a_copy(&topics::question(topic, lang), turn, side);
+            if reply.cancelled {
                 break;
             }
-            let Some(topic) = topics::topic(fact, lang) else { continue };
-            let reply = self.session.probe_topic(&topics::question(topic, lang));
             let known = !topics::is_admission(&reply.text) && !reply.text.is_empty();
             let (topic, answer, confidence) = (fact.to_owned(), reply.text, reply.confidence);
             side.send(BrainEvent::Recalled { turn, topic, answer, known, confidence });
@@ -406,18 +411,21 @@ impl Worker {
         let memory = file("memory.safetensors")
             .with_context(|| format!("{}: no memory in it", path.display()))?;
         let memory = Memory::from_bytes(memory, self.session.brain(), path)?;
-        let identity = file("identity.json").and_then(|b| serde_json::from_slice(b).ok());
+        let identity = file("identity.json")
+            .with_context(|| format!("{}: no identity in it", path.display()))?;
+        let identity = Identity::from_json(identity)
+            .with_context(|| format!("{}: its identity", path.display()))?;
         self.save()?;
-        *self.session.memory_mut() = memory;
-        self.save()?;
-        if let Some(identity) = identity {
-            self.slot.set_identity(identity)?;
+        let before = std::mem::replace(self.session.memory_mut(), memory);
+        if let Err(error) = self.save() {
+            *self.session.memory_mut() = before;
+            return Err(error);
         }
-        if let Some(journal) = file("journal.jsonl") {
-            std::fs::write(self.slot.dir.join("journal.jsonl"), journal)
-                .context("cannot write the journal")?;
-        }
-        Ok(())
+        self.slot.set_identity(identity)?;
+        self.slot
+            .journal
+            .replace(file("journal.jsonl").unwrap_or_default())
+            .context("cannot write the journal")
     }
 }
 

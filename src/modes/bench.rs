@@ -5,7 +5,7 @@
 /// # Errors
 /// If a measurement cannot be made.
 pub fn run(json: bool) -> anyhow::Result<()> {
-    let report = engine::bench::run()?;
+    let report = engine::bench::run(false);
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

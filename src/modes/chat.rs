@@ -15,7 +15,7 @@ use super::{brain_setup, save_on_signals, start_brain};
 use crate::{
     brain::{
         BrainHandle,
-        protocol::{BrainEvent, BrainInfo, BrainRequest, Language},
+        protocol::{BrainEvent, BrainInfo, BrainRequest, Language, TurnId},
     },
     i18n,
     options::Options,
@@ -100,7 +100,9 @@ pub fn run(options: &Options, places: &Places) -> anyhow::Result<()> {
             _ => BrainRequest::Say { turn, text: line.to_owned(), learn: !private },
         };
         let speaks = matches!(request, BrainRequest::Say { .. });
-        brain.send(request);
+        if !brain.send(request) {
+            anyhow::bail!("the brain's thread has ended; please start the program again");
+        }
         if speaks {
             print!("{name}: ");
         }
@@ -126,18 +128,23 @@ fn greet(info: &BrainInfo, japanese: bool) {
 }
 
 /// Prints what comes until the request is over. Returns the name of a companion that was switched to.
-fn hear(
-    brain: &BrainHandle,
-    turn: crate::brain::protocol::TurnId,
-    stop: &AtomicBool,
-) -> anyhow::Result<Option<String>> {
+fn hear(brain: &BrainHandle, turn: TurnId, stop: &AtomicBool) -> anyhow::Result<Option<String>> {
     let mut out = std::io::stdout();
     let mut notes = Vec::new();
     loop {
         if stop.swap(false, Ordering::Relaxed) {
             brain.cancel(turn);
         }
-        let Some(event) = brain.recv_timeout(Duration::from_millis(50)) else { continue };
+        let Some(event) = brain.recv_timeout(Duration::from_millis(50)) else {
+            anyhow::ensure!(
+                brain.is_running(),
+                "the brain's thread has ended; please start the program again"
+            );
+            continue;
+        };
+        if event.turn().is_some_and(|t| t != turn) {
+            continue;
+        }
         match event {
             BrainEvent::Delta { text, .. } => {
                 write!(out, "{text}")?;
@@ -173,7 +180,7 @@ fn hear(
                 )?;
                 return Ok(None);
             }
-            BrainEvent::Ready { info, .. } => {
+            BrainEvent::Ready { turn: Some(_), info } => {
                 writeln!(out, "{} is here.", info.companion_name)?;
                 return Ok(Some(info.companion_name));
             }
@@ -184,7 +191,10 @@ fn hear(
             BrainEvent::RecallDone { .. }
             | BrainEvent::ReadDone { .. }
             | BrainEvent::Probed { .. } => return Ok(None),
-            BrainEvent::Mood { .. } | BrainEvent::Recalled { .. } => {}
+            // `Ready` without a turn: the thread has started again by itself.
+            BrainEvent::Mood { .. }
+            | BrainEvent::Recalled { .. }
+            | BrainEvent::Ready { turn: None, .. } => {}
         }
     }
 }

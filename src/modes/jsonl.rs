@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{brain_setup, save_on_signals, start_brain};
 use crate::{
@@ -20,6 +20,8 @@ use crate::{
     paths::Places,
 };
 
+/// For messages about what cannot be followed.
+const ORDERS: &str = "say, read, probe, note, export, import, persona (text), recall (en or ja), info, save, reset (true)";
 /// Longest line in bytes.
 const MAX_LINE: u64 = 16 << 20;
 
@@ -28,11 +30,13 @@ const MAX_LINE: u64 = 16 << 20;
 /// # Errors
 /// If the brain cannot be used, or standard output is closed.
 pub fn run(options: &Options, places: &Places) -> anyhow::Result<()> {
+    // Told with the first answer: a script may count on one line out for one line in.
+    let mut notices = Vec::new();
     let (mut brain, _) = start_brain(brain_setup(options, places), None, &mut |text| {
-        // A notice before the first answer, on the same channel, so that a script sees it.
-        println!("{}", json!({ "notice": text }));
+        eprintln!("{text}");
+        notices.push(text.to_owned());
     })?;
-    save_on_signals(&brain, &[15, 1]);
+    save_on_signals(&brain, &[15, 1, 2]);
     let mut input = std::io::stdin().lock();
     let mut out = std::io::stdout();
     loop {
@@ -52,57 +56,77 @@ pub fn run(options: &Options, places: &Places) -> anyhow::Result<()> {
         } else if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         } else {
-            follow(&mut brain, &line)
+            follow(&mut brain, &line, &mut notices)
         };
-        let answer = answer.unwrap_or_else(|text| json!({ "error": text }));
+        let mut answer = answer.unwrap_or_else(|text| json!({ "error": text }));
+        if !notices.is_empty() {
+            answer["notices"] = json!(std::mem::take(&mut notices));
+        }
         writeln!(out, "{answer}")?;
         out.flush()?;
     }
 }
 
 /// One line in, one object out.
-fn follow(brain: &mut BrainHandle, line: &[u8]) -> Result<Value, String> {
+fn follow(
+    brain: &mut BrainHandle,
+    line: &[u8],
+    notices: &mut Vec<String>,
+) -> Result<Value, String> {
     let value: Value =
         serde_json::from_slice(line).map_err(|e| format!("not a JSON object: {e}"))?;
     let object = value.as_object().ok_or("not a JSON object")?;
-    let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
-    let flag = |key: &str| object.get(key).and_then(Value::as_bool) == Some(true);
     let turn = brain.next_turn();
-    let request = if let Some(text) = text("say") {
-        BrainRequest::Say { turn, text, learn: !flag("private") }
-    } else if let Some(text) = text("read") {
-        BrainRequest::Read { turn, text }
-    } else if let Some(text) = text("probe") {
-        BrainRequest::Probe { turn, text }
-    } else if let Some(note) = text("note") {
-        BrainRequest::WriteNote { turn, note }
-    } else if let Some(language) = text("recall") {
-        let language = if language == "ja" { Language::Japanese } else { Language::English };
-        BrainRequest::Recall { turn, language }
-    } else if let Some(path) = text("export") {
-        BrainRequest::Export { turn, path: path.into() }
-    } else if let Some(path) = text("import") {
-        BrainRequest::Import { turn, path: path.into() }
-    } else if let Some(slot) = text("persona") {
-        BrainRequest::SwitchPersona { turn, slot }
-    } else if flag("info") {
-        BrainRequest::Info { turn }
-    } else if flag("save") {
-        BrainRequest::Save { turn }
-    } else if flag("reset") {
-        BrainRequest::Reset { turn }
-    } else {
-        return Err("expected one of say, read, probe, note, recall, export, import, persona (text) or info, save, reset (true)".into());
-    };
+    let request = request(turn, object)?;
     if !brain.send(request) {
         return Err("the brain's thread is gone".into());
     }
-    collect(brain, turn)
+    collect(brain, turn, notices)
+}
+
+/// What one object asks for: exactly one order; `say` may have `private` beside it.
+fn request(turn: TurnId, object: &Map<String, Value>) -> Result<BrainRequest, String> {
+    let mut orders = object.iter().filter(|(key, _)| *key != "private");
+    let (Some((order, value)), None) = (orders.next(), orders.next()) else {
+        return Err(format!("one order a line: {ORDERS}"));
+    };
+    let learn = match object.get("private") {
+        None | Some(Value::Bool(false)) => true,
+        Some(Value::Bool(true)) if order == "say" => false,
+        _ => return Err("private: true or false, beside say".into()),
+    };
+    let is_flag = matches!(order.as_str(), "info" | "save" | "reset");
+    let text = match value {
+        Value::String(text) if !is_flag => text.clone(),
+        Value::Bool(true) if is_flag => String::new(),
+        _ => return Err(format!("{order}: not the value it takes; {ORDERS}")),
+    };
+    Ok(match order.as_str() {
+        "say" => BrainRequest::Say { turn, text, learn },
+        "read" => BrainRequest::Read { turn, text },
+        "probe" => BrainRequest::Probe { turn, text },
+        "note" => BrainRequest::WriteNote { turn, note: text },
+        "recall" => {
+            let language = match text.as_str() {
+                "en" => Language::English,
+                "ja" => Language::Japanese,
+                _ => return Err("recall: en or ja".into()),
+            };
+            BrainRequest::Recall { turn, language }
+        }
+        "export" => BrainRequest::Export { turn, path: text.into() },
+        "import" => BrainRequest::Import { turn, path: text.into() },
+        "persona" => BrainRequest::SwitchPersona { turn, slot: text },
+        "info" => BrainRequest::Info { turn },
+        "save" => BrainRequest::Save { turn },
+        "reset" => BrainRequest::Reset { turn },
+        _ => return Err(format!("{order}: unknown; {ORDERS}")),
+    })
 }
 
 /// Waits for the end of a request and puts it into an object.
-fn collect(brain: &BrainHandle, turn: TurnId) -> Result<Value, String> {
-    let (mut notes, mut recalled, mut notices) = (Vec::new(), Vec::new(), Vec::new());
+fn collect(brain: &BrainHandle, turn: TurnId, notices: &mut Vec<String>) -> Result<Value, String> {
+    let (mut notes, mut recalled) = (Vec::new(), Vec::new());
     loop {
         let mut answer = match brain.recv() {
             Some(BrainEvent::Remembered { text, .. }) => {
@@ -146,9 +170,6 @@ fn collect(brain: &BrainHandle, turn: TurnId) -> Result<Value, String> {
         if !notes.is_empty() {
             answer["notes"] = json!(notes);
         }
-        if !notices.is_empty() {
-            answer["notices"] = json!(notices);
-        }
         return Ok(answer);
     }
 }
@@ -170,4 +191,44 @@ fn info_object(info: &BrainInfo) -> Value {
 
 fn ms(d: Duration) -> f64 {
     (d.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, is_good: bool) {
+        let value: Value = serde_json::from_str(line).expect("JSON");
+        let found = request(TurnId(1), value.as_object().expect("object"));
+        assert_eq!(found.is_ok(), is_good, "{line}: {found:?}");
+    }
+
+    #[test]
+    fn orders_are_followed_one_a_line() {
+        check(r#"{"say":"hello"}"#, true);
+        check(r#"{"say":"hello","private":true}"#, true);
+        check(r#"{"read":"a","private":true}"#, false);
+        check(r#"{"say":"hello","read":"b"}"#, false);
+        check(r#"{"say":5}"#, false);
+        check(r#"{"say":null}"#, false);
+        check(r#"{"info":true}"#, true);
+        check(r#"{"info":false}"#, false);
+        check(r#"{"info":"yes"}"#, false);
+        check(r#"{"recall":"ja"}"#, true);
+        check(r#"{"recall":"fr"}"#, false);
+        check(r#"{"sing":"la"}"#, false);
+        check("{}", false);
+    }
+
+    #[test]
+    fn lines_that_are_no_objects_are_errors_and_the_next_is_followed() {
+        let mut brain =
+            crate::brain::scripted::start(vec!["Hi.".into()], Duration::ZERO).expect("thread");
+        let mut notices = Vec::new();
+        for line in [&b"hello"[..], b"[1]", b"{\"say\":\"a\"", b"\xff\xfe", b"3", b"null"] {
+            assert!(follow(&mut brain, line, &mut notices).is_err());
+        }
+        let answer = follow(&mut brain, br#"{"say":"hello"}"#, &mut notices).expect("answer");
+        assert_eq!(answer["reply"], "Hi.");
+    }
 }

@@ -66,16 +66,15 @@ pub fn start_brain(
     }
 }
 
-/// On SIGTERM (and SIGHUP): stops the brain, which saves, then ends the program.
+/// On one of `signals`: stops the brain, which saves, then ends the program with code 0.
 #[cfg(unix)]
 pub fn save_on_signals(brain: &BrainHandle, signals: &[i32]) {
     let stop = brain.stopper();
     let Ok(mut signals) = signal_hook::iterator::Signals::new(signals) else { return };
     let _ = std::thread::Builder::new().name("signals".into()).spawn(move || {
         if signals.forever().next().is_some() {
+            // Comes back when the memory is on disk.
             stop();
-            // The memory was saved after the last exchange; `Quit` saves once more within this time.
-            std::thread::sleep(std::time::Duration::from_millis(400));
             std::process::exit(0);
         }
     });

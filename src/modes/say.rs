@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{brain_setup, start_brain};
+use super::{brain_setup, save_on_signals, start_brain};
 use crate::{
     brain::protocol::{BrainEvent, BrainRequest},
     options::Options,
@@ -16,6 +16,7 @@ use crate::{
 pub fn run(options: &Options, places: &Places, text: &str) -> anyhow::Result<()> {
     let (mut brain, _) =
         start_brain(brain_setup(options, places), None, &mut |text| eprintln!("{text}"))?;
+    save_on_signals(&brain, &[15, 1, 2]);
     let turn = brain.next_turn();
     brain.send(BrainRequest::Say { turn, text: text.to_owned(), learn: true });
     let mut out = std::io::stdout();

@@ -4,7 +4,7 @@
 
 use std::{
     fs::OpenOptions,
-    io::Write,
+    io::{ErrorKind, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -54,6 +54,10 @@ impl Journal {
     /// When the disk refuses.
     pub fn append(&self, entries: &[Entry]) -> std::io::Result<()> {
         let mut text = String::new();
+        if !self.ends_whole()? {
+            // A line that a power cut left half: the next one begins anew.
+            text.push('\n');
+        }
         for entry in entries {
             text.push_str(&serde_json::to_string(entry)?);
             text.push('\n');
@@ -76,17 +80,39 @@ impl Journal {
         last
     }
 
+    /// Replaces everything that was said, for example by an imported journal.
+    ///
+    /// # Errors
+    /// When the disk refuses; the old journal is then untouched.
+    pub fn replace(&self, lines: &[u8]) -> std::io::Result<()> {
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        file.write_all(lines)?;
+        file.as_file().sync_all()?;
+        file.persist(&self.path)?;
+        Ok(())
+    }
+
+    fn ends_whole(&self) -> std::io::Result<bool> {
+        let mut last = [b'\n'];
+        match std::fs::File::open(&self.path) {
+            Ok(mut file) if file.metadata()?.len() > 0 => {
+                file.seek(SeekFrom::End(-1))?;
+                file.read_exact(&mut last)?;
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        Ok(last == [b'\n'])
+    }
+
     fn drop_older_half(&self) -> std::io::Result<()> {
         let text = std::fs::read(&self.path)?;
         let half = text.len() / 2;
         let start =
             text[half..].iter().position(|b| *b == b'\n').map_or(text.len(), |p| half + p + 1);
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(&text[start..])?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path)?;
-        Ok(())
+        self.replace(&text[start..])
     }
 }
 
@@ -108,6 +134,8 @@ mod tests {
             .expect("damage");
         let texts: Vec<String> = journal.recent(3).into_iter().map(|e| e.text).collect();
         assert_eq!(texts, ["line 2", "line 3", "line 4"]);
+        journal.append(&[Entry::now(true, "after")]).expect("append");
+        assert_eq!(journal.recent(1)[0].text, "after");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::{
     fs::File,
+    io::Write,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -40,6 +41,27 @@ impl Identity {
             language: if language == Language::Japanese { "ja" } else { "en" }.to_owned(),
         }
     }
+
+    /// Reads an identity file and checks it.
+    ///
+    /// # Errors
+    /// Not JSON of this form, another version, or a name that cannot be one.
+    pub fn from_json(text: &[u8]) -> anyhow::Result<Self> {
+        let identity: Self = serde_json::from_slice(text).context("not an identity")?;
+        if identity.version != 1 {
+            bail!("version {} of an identity, this program reads 1", identity.version);
+        }
+        check_companion_name(&identity.companion_name)?;
+        Ok(identity)
+    }
+}
+
+/// A companion's name: 1 to 40 characters, none of them for control.
+fn check_companion_name(name: &str) -> anyhow::Result<()> {
+    if name.trim().is_empty() || name.chars().count() > 40 || name.contains(char::is_control) {
+        bail!("a companion's name has 1 to 40 characters");
+    }
+    Ok(())
 }
 
 /// All slots below one folder.
@@ -155,12 +177,7 @@ impl SlotFolder {
     /// An empty name or a disk that refuses.
     pub fn create(&self, companion_name: &str, language: Language) -> anyhow::Result<String> {
         let companion_name = companion_name.trim();
-        if companion_name.is_empty()
-            || companion_name.chars().count() > 40
-            || companion_name.contains(char::is_control)
-        {
-            bail!("a companion's name has 1 to 40 characters");
-        }
+        check_companion_name(companion_name)?;
         let base: String =
             companion_name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
         let base = base.to_lowercase();
@@ -185,6 +202,7 @@ impl SlotFolder {
     /// # Errors
     /// A slot that is missing or open, or a disk that refuses.
     pub fn delete(&self, name: &str) -> anyhow::Result<()> {
+        self.check_exists(name)?;
         let slot = self.open(name, Language::English)?;
         let trash = self.saves.join(".trash");
         std::fs::create_dir_all(&trash)
@@ -195,18 +213,53 @@ impl SlotFolder {
             .with_context(|| format!("cannot move {}", slot.dir.display()))?;
         Ok(())
     }
+
+    /// Copies a slot with its memory and journal, older memories left out; returns the copy's slot name.
+    ///
+    /// # Errors
+    /// A slot that is missing or open, a name that cannot be one, or a disk that refuses.
+    pub fn copy(&self, name: &str, companion_name: &str) -> anyhow::Result<String> {
+        self.check_exists(name)?;
+        let slot = self.open(name, Language::English)?;
+        let copy = self.create(companion_name, Language::English)?;
+        let dir = self.saves.join(&copy);
+        let identity =
+            Identity { companion_name: companion_name.trim().to_owned(), ..slot.identity.clone() };
+        write_identity(&dir, &identity)?;
+        for file in ["memory.safetensors", "journal.jsonl"] {
+            let from = slot.dir.join(file);
+            if from.is_file() {
+                std::fs::copy(&from, dir.join(file))
+                    .with_context(|| format!("cannot copy {}", from.display()))?;
+            }
+        }
+        Ok(copy)
+    }
+
+    fn check_exists(&self, name: &str) -> anyhow::Result<()> {
+        check_name(name)?;
+        if !self.saves.join(name).is_dir() {
+            bail!("there is no companion in slot {name:?}");
+        }
+        Ok(())
+    }
 }
 
 fn read_identity(dir: &Path) -> Option<Identity> {
-    let text = std::fs::read_to_string(dir.join("identity.json")).ok()?;
-    serde_json::from_str(&text).ok()
+    Identity::from_json(&std::fs::read(dir.join("identity.json")).ok()?).ok()
 }
 
 fn write_identity(dir: &Path, identity: &Identity) -> anyhow::Result<()> {
-    let file = tempfile::NamedTempFile::new_in(dir)
+    let path = dir.join("identity.json");
+    if path.is_file() && read_identity(dir).is_none() {
+        // Damaged: a person may still want to read it.
+        std::fs::rename(&path, dir.join("identity.json.damaged"))?;
+    }
+    let mut file = tempfile::NamedTempFile::new_in(dir)
         .with_context(|| format!("cannot write in {}", dir.display()))?;
-    std::fs::write(file.path(), serde_json::to_string_pretty(identity)? + "\n")?;
-    file.persist(dir.join("identity.json"))?;
+    file.write_all((serde_json::to_string_pretty(identity)? + "\n").as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
     Ok(())
 }
 
@@ -260,6 +313,37 @@ mod tests {
         slots.delete("モモ-2").expect("delete");
         assert_eq!(slots.list().len(), 2);
         assert!(dir.path().join(".trash").read_dir().expect("trash").next().is_some());
+    }
+
+    #[test]
+    fn a_copy_has_the_memory_and_its_own_name() {
+        let dir = tempfile::tempdir().expect("folder");
+        let slots = SlotFolder::new(dir.path());
+        let first = slots.open("a", Language::English).expect("open");
+        std::fs::write(first.dir.join("memory.safetensors"), "learned").expect("memory");
+        assert!(slots.copy("a", "B").is_err(), "an open slot is not copied");
+        drop(first);
+        let copy = slots.copy("a", "B").expect("copy");
+        assert_eq!(
+            std::fs::read(dir.path().join(&copy).join("memory.safetensors")).expect("memory"),
+            b"learned"
+        );
+        assert_eq!(
+            slots.open(&copy, Language::English).expect("open").identity.companion_name,
+            "B"
+        );
+        assert!(slots.copy("missing", "C").is_err() && slots.delete("missing").is_err());
+        assert!(!dir.path().join("missing").exists());
+    }
+
+    #[test]
+    fn a_damaged_identity_is_put_aside() {
+        let dir = tempfile::tempdir().expect("folder");
+        let slots = SlotFolder::new(dir.path());
+        drop(slots.open("a", Language::English).expect("open"));
+        std::fs::write(dir.path().join("a/identity.json"), "{").expect("damage");
+        assert_eq!(slots.open("a", Language::English).expect("open").identity.companion_name, "a");
+        assert_eq!(std::fs::read(dir.path().join("a/identity.json.damaged")).expect("kept"), b"{");
     }
 
     #[test]

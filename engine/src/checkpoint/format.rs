@@ -1,304 +1,213 @@
-//! The bytes of a model folder: writing, and reading with every number checked before it is used.
+//! Bytes of a model file: which tensors there must be, their types, and the checks on a file that cannot be trusted.
+//!
+//! `model.safetensors`: ternary matrices as packed `u8 [out, in/4]` with `NAME.scale` `f32 [parts]`, the embedding as
+//! `i8 [V, C]` with `embed.scale` `f32 [V]`, everything else `f32`. Metadata: `format`, `model_id`, and what was asked
+//! for at export under `meta.`. The id is the start of a SHA-256 over configuration and tensors, so a changed byte is seen.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashMap},
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
-use safetensors::{Dtype, SafeTensors, View};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use sha2::{Digest, Sha256};
 
 use crate::{
     error::LoadError,
     kernels::pack,
-    model::{
-        ModelConfig,
-        packed::{TernaryMatrix, WeightSource, quantize_rows, ternarize},
-        param_specs,
-    },
-    tokenizer::Tokenizer,
+    model::{ModelConfig, param_specs},
 };
 
-/// Version of the folder format.
-pub const FORMAT_VERSION: u32 = 1;
-/// Largest tensors file that is read, in bytes.
-const MAX_BYTES: u64 = 16 << 30;
-/// Largest `config.json`, in bytes.
-const MAX_CONFIG_BYTES: u64 = 1 << 16;
+/// Version of the layout, in the metadata under `format`.
+pub(super) const FORMAT: &str = "bit-ttt 1";
+/// Prefix of free metadata.
+const META_PREFIX: &str = "meta.";
+/// Room for header and metadata on top of the tensors, in bytes.
+const MAX_HEADER_BYTES: u64 = 8 << 20;
 
-struct Bytes {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    data: Vec<u8>,
+/// One tensor of the file.
+#[derive(Debug)]
+pub(super) struct FileTensor {
+    pub(super) name: String,
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<usize>,
 }
 
-impl View for &Bytes {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.data)
-    }
-    fn data_len(&self) -> usize {
-        self.data.len()
+impl FileTensor {
+    fn n_bytes(&self) -> usize {
+        let size = if self.dtype == Dtype::F32 { 4 } else { 1 };
+        self.shape.iter().product::<usize>() * size
     }
 }
 
-fn f32_bytes(values: &[f32], shape: Vec<usize>) -> Bytes {
-    Bytes { dtype: Dtype::F32, shape, data: values.iter().flat_map(|v| v.to_le_bytes()).collect() }
-}
-
-/// Hash over name, shape and bytes of every tensor, in name order.
-fn model_id<'a>(tensors: impl Iterator<Item = (&'a str, &'a [usize], &'a [u8])>) -> String {
-    let mut all: Vec<_> = tensors.collect();
-    all.sort_by_key(|t| t.0);
-    let mut digest = Sha256::new();
-    for (name, shape, data) in all {
-        digest.update(name.as_bytes());
-        digest.update([0]);
-        for n in shape {
-            digest.update((*n as u64).to_le_bytes());
-        }
-        digest.update(data);
-    }
-    digest.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect()
-}
-
-/// Writes a model folder from full-precision parameters: `params` gives each by name.
-///
-/// Files appear under their names only when they are whole. Returns the model id.
-///
-/// # Errors
-/// A parameter of the wrong length, or a disk that refuses.
-pub fn export(
-    dir: &Path,
-    cfg: &ModelConfig,
-    tokenizer: &Tokenizer,
-    params: &dyn Fn(&str) -> Vec<f32>,
-    meta: &BTreeMap<String, String>,
-) -> Result<String, LoadError> {
-    let path = dir.join("model.safetensors");
-    let mut tensors: BTreeMap<String, Bytes> = BTreeMap::new();
+/// All tensors of a model file, in the order of `param_specs`.
+pub(super) fn file_tensors(cfg: &ModelConfig) -> Vec<FileTensor> {
+    let mut out = Vec::new();
     for spec in param_specs(cfg) {
-        let values = params(&spec.name);
-        let wanted: usize = spec.shape.iter().product();
-        if values.len() != wanted || values.iter().any(|v| !v.is_finite()) {
-            let reason =
-                format!("{}: expected {wanted} finite numbers, found {}", spec.name, values.len());
-            return Err(LoadError::Format { path, reason });
-        }
-        if let Some(parts) = spec.ternary_parts {
-            let TernaryMatrix { data, scales } = ternarize(&values, parts);
-            tensors.insert(format!("{}.scale", spec.name), f32_bytes(&scales, vec![parts]));
-            let shape = vec![spec.shape[0], spec.shape[1] / 4];
-            tensors.insert(spec.name, Bytes { dtype: Dtype::U8, shape, data });
-        } else if spec.name == "embed" {
-            let (data, scales) = quantize_rows(&values, cfg.d_model);
-            tensors.insert("embed.scale".into(), f32_bytes(&scales, vec![cfg.vocab_size]));
-            let data = data.into_iter().map(i8::cast_unsigned).collect();
-            tensors.insert(spec.name, Bytes { dtype: Dtype::I8, shape: spec.shape, data });
-        } else {
-            tensors.insert(spec.name, f32_bytes(&values, spec.shape));
+        let scale = |n: usize| FileTensor {
+            name: format!("{}.scale", spec.name),
+            dtype: Dtype::F32,
+            shape: vec![n],
+        };
+        let last = spec.shape.last().copied().unwrap_or(0);
+        match spec.ternary_parts {
+            Some(parts) => {
+                let scale = scale(parts);
+                let shape = vec![spec.shape[0], last / 4];
+                out.push(FileTensor { name: spec.name, dtype: Dtype::U8, shape });
+                out.push(scale);
+            }
+            None if spec.name == "embed" => {
+                let scale = scale(spec.shape[0]);
+                out.push(FileTensor { name: spec.name, dtype: Dtype::I8, shape: spec.shape });
+                out.push(scale);
+            }
+            None => out.push(FileTensor { name: spec.name, dtype: Dtype::F32, shape: spec.shape }),
         }
     }
-    let id =
-        model_id(tensors.iter().map(|(n, b)| (n.as_str(), b.shape.as_slice(), b.data.as_slice())));
-    let mut header: HashMap<String, String> = meta.clone().into_iter().collect();
-    header.insert("format".into(), FORMAT_VERSION.to_string());
-    header.insert("model_id".into(), id.clone());
-    let wrong = |reason: String| LoadError::Format { path: path.clone(), reason };
-    let bytes = safetensors::serialize(&tensors, Some(header)).map_err(|e| wrong(e.to_string()))?;
-    let config = serde_json::to_string_pretty(cfg).map_err(|e| wrong(e.to_string()))? + "\n";
-    std::fs::create_dir_all(dir)
-        .map_err(|source| LoadError::Io { path: dir.to_owned(), source })?;
-    write_whole(&dir.join("config.json"), config.as_bytes())?;
-    tokenizer.save(&dir.join("tokenizer.json"))?;
-    write_whole(&path, &bytes)?;
-    Ok(id)
+    out
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
-    let io = |source| LoadError::Io { path: path.to_owned(), source };
-    let mut file =
-        tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(io)?;
+/// Largest file that a model of this shape can have, in bytes.
+pub(super) fn max_file_bytes(cfg: &ModelConfig) -> u64 {
+    MAX_HEADER_BYTES + file_tensors(cfg).iter().map(|t| t.n_bytes() as u64).sum::<u64>()
+}
+
+/// Id of a model: 16 hex digits of the SHA-256 over the configuration and over name, shape and bytes of every tensor.
+pub(super) fn model_id<'a>(
+    cfg: &ModelConfig,
+    mut bytes_of: impl FnMut(&str) -> Option<&'a [u8]>,
+) -> Result<String, String> {
+    let mut hash = Sha256::new();
+    hash.update(serde_json::to_vec(cfg).map_err(|e| e.to_string())?);
+    for tensor in file_tensors(cfg) {
+        hash.update(format!("\n{} {:?}\n", tensor.name, tensor.shape));
+        hash.update(
+            bytes_of(&tensor.name).ok_or_else(|| format!("tensor {} is missing", tensor.name))?,
+        );
     }
-    file.persist(path).map_err(|e| io(e.error))?;
-    Ok(())
+    Ok(hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect())
 }
 
-/// A model folder whose header, config and hash have been checked.
-pub(super) struct Folder {
-    path: PathBuf,
-    bytes: Vec<u8>,
-    pub(super) config: ModelConfig,
+/// Bytes of a model file. `tensors` holds the bytes of every entry of [`file_tensors`]. Returns `(file, model id)`.
+pub(super) fn write(
+    cfg: &ModelConfig,
+    tensors: &BTreeMap<String, Vec<u8>>,
+    meta: &BTreeMap<String, String>,
+) -> Result<(Vec<u8>, String), String> {
+    let id = model_id(cfg, |name| tensors.get(name).map(Vec::as_slice))?;
+    let mut views = Vec::new();
+    for tensor in file_tensors(cfg) {
+        let bytes = tensors.get(&tensor.name).map(Vec::as_slice).unwrap_or_default();
+        let view = TensorView::new(tensor.dtype, tensor.shape, bytes)
+            .map_err(|e| format!("tensor {}: {e}", tensor.name))?;
+        views.push((tensor.name, view));
+    }
+    let mut metadata: std::collections::HashMap<String, String> =
+        meta.iter().map(|(k, v)| (format!("{META_PREFIX}{k}"), v.clone())).collect();
+    metadata.insert("format".into(), FORMAT.into());
+    metadata.insert("model_id".into(), id.clone());
+    let file = safetensors::serialize(views, Some(metadata)).map_err(|e| e.to_string())?;
+    Ok((file, id))
+}
+
+/// A model file whose tensors are all there with the right type, shape and values.
+#[derive(Debug)]
+pub(super) struct ModelFile<'a> {
+    tensors: SafeTensors<'a>,
     pub(super) id: String,
     pub(super) meta: BTreeMap<String, String>,
 }
 
-impl Folder {
-    pub(super) fn open(dir: &Path) -> Result<Self, LoadError> {
-        let path = dir.join("model.safetensors");
-        let config: ModelConfig = read_config(&dir.join("config.json"))?;
-        let io = |source| LoadError::Io { path: path.clone(), source };
-        let wrong = |reason: String| LoadError::Format { path: path.clone(), reason };
-        let len = std::fs::metadata(&path).map_err(io)?.len();
-        if len > MAX_BYTES {
-            return Err(wrong(format!("{len} bytes, at most {MAX_BYTES} are read")));
+impl<'a> ModelFile<'a> {
+    /// Reads and checks `bytes`.
+    pub(super) fn read(bytes: &'a [u8], cfg: &ModelConfig) -> Result<Self, String> {
+        let (_, header) =
+            SafeTensors::read_metadata(bytes).map_err(|e| format!("not a model file: {e}"))?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        match metadata.get("format").map(String::as_str) {
+            Some(FORMAT) => {}
+            Some(other) => return Err(format!("format {other:?}, expected {FORMAT:?}")),
+            None => return Err(format!("no format in the metadata, expected {FORMAT:?}")),
         }
-        let bytes = std::fs::read(&path).map_err(io)?;
-        let tensors = SafeTensors::deserialize(&bytes)
-            .map_err(|e| wrong(format!("not a safetensors file: {e}")))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| wrong(e.to_string()))?;
-        let meta: BTreeMap<String, String> =
-            header.metadata().as_ref().map(|m| m.clone().into_iter().collect()).unwrap_or_default();
-        let version = meta.get("format").map_or("none", String::as_str);
-        if version != FORMAT_VERSION.to_string() {
-            return Err(wrong(format!("format version {version}, expected {FORMAT_VERSION}")));
+        let tensors =
+            SafeTensors::deserialize(bytes).map_err(|e| format!("not a model file: {e}"))?;
+        let expected = file_tensors(cfg);
+        for want in &expected {
+            let found = tensors
+                .tensor(&want.name)
+                .map_err(|_| format!("tensor {} is missing", want.name))?;
+            if found.dtype() != want.dtype || found.shape() != want.shape {
+                return Err(format!(
+                    "tensor {} is {:?} {:?}, expected {:?} {:?}",
+                    want.name,
+                    found.dtype(),
+                    found.shape(),
+                    want.dtype,
+                    want.shape
+                ));
+            }
+            check_values(&want.name, want.dtype, found.data())?;
         }
-        let all = tensors.tensors();
-        let id = model_id(all.iter().map(|(n, v)| (n.as_str(), v.shape(), v.data())));
-        if meta.get("model_id") != Some(&id) {
-            let named = meta.get("model_id").map_or("none", String::as_str);
-            return Err(wrong(format!(
-                "damaged: its tensors hash to {id}, its header says {named}"
-            )));
+        if tensors.len() != expected.len() {
+            let unknown =
+                tensors.names().into_iter().find(|name| expected.iter().all(|t| t.name != *name));
+            return Err(format!("unknown tensor {}", unknown.unwrap_or("(twice)")));
         }
-        Ok(Self { path, bytes, config, id, meta })
+        let views: BTreeMap<&str, &[u8]> =
+            tensors.iter().map(|(name, view)| (name, view.data())).collect();
+        let id = model_id(cfg, |name| views.get(name).copied())?;
+        let stated = metadata.get("model_id").map_or("", String::as_str);
+        if stated != id {
+            return Err(format!(
+                "damaged: the weights are those of model {id}, the file says {stated:?}"
+            ));
+        }
+        let meta = metadata
+            .iter()
+            .filter_map(|(k, v)| Some((k.strip_prefix(META_PREFIX)?.to_owned(), v.clone())))
+            .collect();
+        Ok(Self { tensors, id, meta })
     }
 
-    pub(super) fn source(&self) -> Result<FolderSource<'_>, LoadError> {
-        let tensors = SafeTensors::deserialize(&self.bytes)
-            .map_err(|e| LoadError::Format { path: self.path.clone(), reason: e.to_string() })?;
-        Ok(FolderSource { path: &self.path, tensors })
+    /// Bytes of a tensor; empty only for a name that [`file_tensors`] does not have.
+    pub(super) fn bytes(&self, name: &str) -> &'a [u8] {
+        self.tensors.tensor(name).map(|t| t.data()).unwrap_or_default()
+    }
+
+    /// Values of an `f32` tensor.
+    pub(super) fn f32s(&self, name: &str) -> Vec<f32> {
+        self.bytes(name).as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+    }
+
+    /// Values of an `i8` tensor.
+    pub(super) fn i8s(&self, name: &str) -> Vec<i8> {
+        self.bytes(name).iter().map(|b| *b as i8).collect()
     }
 }
 
-fn read_config(path: &Path) -> Result<ModelConfig, LoadError> {
-    let io = |source| LoadError::Io { path: path.to_owned(), source };
-    let wrong = |reason: String| LoadError::Format { path: path.to_owned(), reason };
-    let len = std::fs::metadata(path).map_err(io)?.len();
-    if len > MAX_CONFIG_BYTES {
-        return Err(wrong(format!("{len} bytes, at most {MAX_CONFIG_BYTES} are read")));
-    }
-    let text = std::fs::read_to_string(path).map_err(io)?;
-    let config: ModelConfig = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-    config.validate().map_err(wrong)?;
-    Ok(config)
-}
-
-pub(super) struct FolderSource<'a> {
-    path: &'a Path,
-    tensors: SafeTensors<'a>,
-}
-
-impl FolderSource<'_> {
-    fn data(&self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<&[u8], LoadError> {
-        let wrong = |reason: String| LoadError::Format { path: self.path.to_owned(), reason };
-        let view = self.tensors.tensor(name).map_err(|e| wrong(format!("{name}: {e}")))?;
-        if view.dtype() != dtype || view.shape() != shape {
-            let (d, s) = (view.dtype(), view.shape());
-            return Err(wrong(format!("{name}: expected {dtype:?} {shape:?}, found {d:?} {s:?}")));
+fn check_values(name: &str, dtype: Dtype, data: &[u8]) -> Result<(), String> {
+    match dtype {
+        Dtype::U8 if !pack::codes_are_valid(data) => {
+            Err(format!("tensor {name} has a weight code 3"))
         }
-        Ok(view.data())
-    }
-
-    fn f32s(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LoadError> {
-        let data = self.data(name, Dtype::F32, shape)?;
-        let values: Vec<f32> =
-            data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-        if values.iter().any(|v| !v.is_finite()) {
-            let reason = format!("{name}: holds a number that is not finite");
-            return Err(LoadError::Format { path: self.path.to_owned(), reason });
+        Dtype::F32 => {
+            let scale = name.ends_with(".scale");
+            for (i, bytes) in data.as_chunks::<4>().0.iter().enumerate() {
+                let v = f32::from_le_bytes(*bytes);
+                if !v.is_finite() || v.abs() > 1e6 || (scale && v <= 0.0) {
+                    return Err(format!("tensor {name} has the value {v} at {i}"));
+                }
+            }
+            Ok(())
         }
-        Ok(values)
+        _ => Ok(()),
     }
 }
 
-impl WeightSource for FolderSource<'_> {
-    type Error = LoadError;
-
-    fn floats(&mut self, name: &str, len: usize) -> Result<Vec<f32>, LoadError> {
-        let shape = self.tensors.tensor(name).map(|t| t.shape().to_vec()).unwrap_or_default();
-        let values = self.f32s(name, &shape)?;
-        if values.len() == len {
-            return Ok(values);
-        }
-        let reason = format!("{name}: expected {len} numbers, found {}", values.len());
-        Err(LoadError::Format { path: self.path.to_owned(), reason })
-    }
-
-    fn ternary(
-        &mut self,
-        name: &str,
-        rows: usize,
-        cols: usize,
-        parts: usize,
-    ) -> Result<TernaryMatrix, LoadError> {
-        let data = self.data(name, Dtype::U8, &[rows, cols / 4])?.to_vec();
-        if !pack::is_ternary(&data) {
-            let reason = format!("{name}: holds a code that is not ternary");
-            return Err(LoadError::Format { path: self.path.to_owned(), reason });
-        }
-        Ok(TernaryMatrix { data, scales: self.f32s(&format!("{name}.scale"), &[parts])? })
-    }
-
-    fn int8(
-        &mut self,
-        name: &str,
-        rows: usize,
-        cols: usize,
-    ) -> Result<(Vec<i8>, Vec<f32>), LoadError> {
-        let data =
-            self.data(name, Dtype::I8, &[rows, cols])?.iter().map(|b| b.cast_signed()).collect();
-        Ok((data, self.f32s(&format!("{name}.scale"), &[rows])?))
-    }
+/// `f32`s as little-endian bytes.
+pub(super) fn le_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
-/// A model folder as full-precision parameters, to train on from: ternary values times their scale.
-#[derive(Debug)]
-pub struct FullPrecision {
-    /// Shapes.
-    pub config: ModelConfig,
-    /// Parameters by name.
-    pub tensors: BTreeMap<String, Vec<f32>>,
-}
-
-/// Reads a model folder back into full precision.
-///
-/// # Errors
-/// As loading a brain.
-pub fn full_precision(dir: &Path) -> Result<FullPrecision, LoadError> {
-    let folder = Folder::open(dir)?;
-    let mut source = folder.source()?;
-    let mut tensors = BTreeMap::new();
-    for spec in param_specs(&folder.config) {
-        let len = spec.shape.iter().product();
-        let values = if let Some(parts) = spec.ternary_parts {
-            let w = source.ternary(&spec.name, spec.shape[0], spec.shape[1], parts)?;
-            let codes = pack::unpack(&w.data);
-            let n = codes.len() / parts;
-            codes.iter().enumerate().map(|(i, c)| f32::from(*c) * w.scales[i / n]).collect()
-        } else if spec.name == "embed" {
-            let (data, scales) = source.int8("embed", spec.shape[0], spec.shape[1])?;
-            data.iter()
-                .enumerate()
-                .map(|(i, v)| f32::from(*v) * scales[i / spec.shape[1]])
-                .collect()
-        } else {
-            source.floats(&spec.name, len)?
-        };
-        tensors.insert(spec.name, values);
-    }
-    Ok(FullPrecision { config: folder.config, tensors })
+/// An error about the file at `path`.
+pub(super) fn wrong(path: &Path, reason: impl Into<String>) -> LoadError {
+    LoadError::Format { path: path.into(), reason: reason.into() }
 }

@@ -46,7 +46,7 @@ pub enum Side {
 impl Side {
     /// Side of a text, by its spelling alone: one of eight is held out.
     pub fn of(text: &str) -> Self {
-        if hash(text) % 8 == 0 { Self::HeldOut } else { Self::Train }
+        if hash(text).is_multiple_of(8) { Self::HeldOut } else { Self::Train }
     }
 }
 

@@ -3,10 +3,10 @@
 //! One life is a stream of tokens with weights, fixed by its random generator. The companion opens its turn with a
 //! hidden note whenever a fact was told; answers restate the topic before the value. Source: MEMORY.md §1.8 and §2.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    facts::{Fact, HELD_OUT_FACTS, Lang, Side, topic, wordings},
+    facts::{Fact, HELD_OUT_FACTS, Lang, MoodLine, Side, topic, wordings},
     sources::{Authored, AuthoredKind, Line, Sources},
     words,
     writer::{ANSWER, ECHO, Piece, Writer},
@@ -17,26 +17,43 @@ use crate::{
 };
 
 /// Encoded documents that serve as everyday talk inside a life.
-pub trait Filler {
+pub(super) trait Filler {
     /// A short talk or text in `lang`: its tokens, and for each whether the companion (or a document) says it.
     fn draw(&self, lang: Lang, rng: &mut Rng) -> Option<(&[TokenId], &[bool])>;
 }
 
 /// Size of a life.
 #[derive(Debug, Clone, Copy)]
-pub struct LifeSize {
+pub(super) struct LifeSize {
     /// Facts to tell.
-    pub n_facts: usize,
+    pub(super) n_facts: usize,
     /// End after about this many tokens.
-    pub max_tokens: usize,
+    pub(super) max_tokens: usize,
+    /// Longest piece of everyday talk, in tokens.
+    pub(super) max_filler: usize,
     /// Probability that an event is everyday talk.
-    pub p_filler: f64,
+    pub(super) p_filler: f64,
     /// Probability of a burst of several talks.
-    pub p_burst: f64,
+    pub(super) p_burst: f64,
+    /// Probability that an authored life stands at its beginning.
+    pub(super) p_authored: f64,
 }
 
-/// A fact as this life knows it: topic in words, and the wordings to tell and ask it.
-#[derive(Debug, Clone)]
+/// Share of questions about something that was never told.
+const P_NEVER_TOLD: f64 = 0.15;
+/// Share of the companion's answers in the words of the note; the rest is authored.
+const P_CANONICAL: f64 = 0.7;
+/// How often authored kinds are drawn as everyday talk.
+const KINDS: [(AuthoredKind, f64); 5] = [
+    (AuthoredKind::Dialogue, 0.46),
+    (AuthoredKind::NoteCase, 0.16),
+    (AuthoredKind::Question, 0.18),
+    (AuthoredKind::Story, 0.12),
+    (AuthoredKind::Remark, 0.08),
+];
+
+/// What can be told: an authored fact, or an invented topic.
+#[derive(Debug, Clone, PartialEq)]
 struct Subject {
     /// Name of an authored fact; empty for an invented topic.
     fact: String,
@@ -48,15 +65,20 @@ struct Life<'a, 'w> {
     filler: &'a dyn Filler,
     out: &'w mut Writer<'a>,
     lang: Lang,
+    /// The companion's name, and whether it stands in a note.
     me: String,
-    /// Told so far, by topic.
+    me_noted: bool,
+    /// Told so far, in order.
+    told: Vec<Subject>,
+    /// Values in the memory, by topic.
     known: BTreeMap<String, String>,
-    /// Values of placeholders, by fact.
+    /// Values of placeholders, by fact: what the person would say, told or not.
     values: BTreeMap<String, String>,
+    max_filler: usize,
 }
 
 /// Writes one life.
-pub fn write_life(
+pub(super) fn write_life(
     sources: &Sources,
     filler: &dyn Filler,
     tok: &Tokenizer,
@@ -66,35 +88,64 @@ pub fn write_life(
     let lang = if rng.chance(0.5) { Lang::En } else { Lang::Ja };
     let mut out = Writer::new(tok, rng);
     let me = words::companion_name(lang, &mut out.rng);
-    let mut life = Life {
-        sources,
-        filler,
-        out: &mut out,
-        lang,
-        me,
-        known: BTreeMap::new(),
-        values: BTreeMap::new(),
-    };
+    let mut life = Life { me, ..Life::new(sources, filler, &mut out, lang, size.max_filler) };
     life.write(size);
     (out.ids, out.weights)
 }
 
-impl Life<'_, '_> {
+/// Writes one authored piece, outside of any life.
+pub(super) fn write_piece(
+    sources: &Sources,
+    filler: &dyn Filler,
+    tok: &Tokenizer,
+    lang: Lang,
+    rng: Rng,
+) -> (Vec<TokenId>, Vec<f32>) {
+    let mut out = Writer::new(tok, rng);
+    let mut life = Life::new(sources, filler, &mut out, lang, usize::MAX);
+    life.authored_piece(true);
+    (out.ids, out.weights)
+}
+
+impl<'a, 'w> Life<'a, 'w> {
+    fn new(
+        sources: &'a Sources,
+        filler: &'a dyn Filler,
+        out: &'w mut Writer<'a>,
+        lang: Lang,
+        max_filler: usize,
+    ) -> Self {
+        Self {
+            sources,
+            filler,
+            out,
+            lang,
+            me: words::default_name(lang).to_owned(),
+            me_noted: false,
+            told: Vec::new(),
+            known: BTreeMap::new(),
+            values: BTreeMap::new(),
+            max_filler,
+        }
+    }
+
     fn write(&mut self, size: LifeSize) {
-        if size.n_facts > 0 && (self.me != words::default_name(self.lang) || self.chance(0.15)) {
-            let topic = if self.lang == Lang::En { "companion's name" } else { "相棒の名前" };
-            let sentence = self.note_sentence(topic, &self.me.clone());
+        if self.me != words::default_name(self.lang) || self.chance(0.15) {
+            let sentence = self.persona_note();
             self.out.companion();
             self.out.note(&sentence);
             let hello = if self.lang == Lang::En { "I'm here." } else { "ここにいるよ。" };
             self.out.reply(1, &[Piece::Text(hello.into())], 0.3);
         }
-        let subjects: Vec<Subject> = (0..size.n_facts).map(|_| self.subject()).collect();
-        let mut told = 0;
+        if self.chance(size.p_authored) {
+            self.authored_of(AuthoredKind::Life);
+        }
+        let start = self.told.len();
         let mut asked = 0;
         while self.out.ids.len() < size.max_tokens
-            && (told < subjects.len() || asked < 2 * subjects.len() + 1)
+            && (self.told.len() < start + size.n_facts || asked < 2 * self.told.len() + 1)
         {
+            let left = (start + size.n_facts).saturating_sub(self.told.len());
             let roll = self.out.rng.unit();
             if roll < size.p_burst {
                 for _ in 0..3 {
@@ -102,19 +153,29 @@ impl Life<'_, '_> {
                 }
             } else if roll < size.p_burst + size.p_filler {
                 self.everyday();
-            } else if told < subjects.len() && self.chance(0.5) {
-                let n = if self.chance(0.12) { 2.min(subjects.len() - told) } else { 1 };
-                self.tell(&subjects[told..told + n], false);
-                told += n;
-            } else if told > 0 && self.chance(0.1) {
-                let i = self.out.rng.below(told);
-                self.tell(&subjects[i..=i], true);
-            } else if self.chance(0.16) {
-                self.ask_never_told();
+            } else if self.chance(0.05) {
+                self.about_the_companion();
+            } else if self.chance(0.05) {
+                self.trap();
                 asked += 1;
-            } else if told > 0 {
-                let i = self.out.rng.below(told);
-                self.ask(&subjects[i]);
+            } else if left > 0 && self.chance(0.5) {
+                let n = if self.chance(0.85) { 1 } else { 2 + self.out.rng.below(2) }.min(left);
+                let mut subjects: Vec<Subject> = Vec::new();
+                for _ in 0..n {
+                    let subject = self.new_subject(&subjects);
+                    subjects.push(subject);
+                }
+                self.tell(&subjects, false);
+            } else if self.chance(0.1)
+                && let Some(subject) = self.told_subject()
+            {
+                self.tell(&[subject], true);
+            } else if self.chance(P_NEVER_TOLD) {
+                let subject = self.new_subject(&[]);
+                self.ask_never_told(&subject);
+                asked += 1;
+            } else if let Some(subject) = self.told_subject() {
+                self.ask(&subject);
                 asked += 1;
             }
         }
@@ -128,6 +189,11 @@ impl Life<'_, '_> {
         if items.is_empty() { None } else { items.get(self.out.rng.below(items.len())) }
     }
 
+    fn told_subject(&mut self) -> Option<Subject> {
+        let i = self.out.rng.below(self.told.len());
+        self.told.get(i).cloned()
+    }
+
     fn note_sentence(&self, topic: &str, value: &str) -> String {
         match self.lang {
             Lang::En => format!("your {topic} is {value}."),
@@ -135,35 +201,46 @@ impl Life<'_, '_> {
         }
     }
 
-    /// A topic that this life has not had: an authored fact, or an invented one in three of ten.
-    fn subject(&mut self) -> Subject {
-        if self.chance(0.3) {
-            return Subject {
-                fact: String::new(),
-                topic: words::invented_topic(self.lang, &mut self.out.rng),
-            };
-        }
-        let facts = self.sources.facts.facts(self.lang);
-        for _ in 0..8 {
-            let Some(fact) = self.pick(facts) else { break };
-            if HELD_OUT_FACTS.contains(&fact.fact.as_str()) {
-                continue;
-            }
-            if let Some(topic) = topic(&fact.fact, self.lang) {
-                return Subject { fact: fact.fact.clone(), topic: topic.to_owned() };
-            }
-        }
-        Subject { fact: String::new(), topic: words::invented_topic(self.lang, &mut self.out.rng) }
+    fn persona_note(&mut self) -> String {
+        self.me_noted = true;
+        let topic = if self.lang == Lang::En { "companion's name" } else { "相棒の名前" };
+        self.note_sentence(topic, &self.me)
     }
 
-    fn fact(&self, subject: &Subject) -> Option<&'static str> {
-        super::facts::TOPICS.iter().find(|t| t.0 == subject.fact).map(|t| t.0)
+    /// A topic that this life has not had: an authored fact, or an invented one in three of ten.
+    fn new_subject(&mut self, taken: &[Subject]) -> Subject {
+        loop {
+            let facts = self.sources.facts.facts(self.lang);
+            let listed = if self.chance(0.3) { None } else { self.pick(facts) };
+            let subject = match listed {
+                Some(fact) if HELD_OUT_FACTS.contains(&fact.fact.as_str()) => continue,
+                Some(fact) => match topic(&fact.fact, self.lang) {
+                    Some(topic) => Subject { fact: fact.fact.clone(), topic: topic.to_owned() },
+                    None => continue,
+                },
+                None => Subject {
+                    fact: String::new(),
+                    topic: words::invented_topic(self.lang, &mut self.out.rng),
+                },
+            };
+            let had = self.known.contains_key(&subject.topic)
+                || taken.iter().any(|t| t.topic == subject.topic);
+            // A life of very many facts may run out of authored ones.
+            if !had || self.known.len() > 2 * facts.len() {
+                return subject;
+            }
+        }
+    }
+
+    fn fact(&self, subject: &Subject) -> Option<&'a Fact> {
+        let sources = self.sources;
+        sources.facts.get(self.lang, &subject.fact)
     }
 
     /// A fresh value for a fact.
     fn draw_value(&mut self, fact: Option<&Fact>) -> String {
         let invented = fact.is_none_or(Fact::is_name);
-        if invented && self.chance(if fact.is_none() { 0.7 } else { 0.5 }) {
+        if invented && self.chance(if fact.is_none() { 0.55 } else { 0.6 }) {
             return words::name(self.lang, Side::Train, &mut self.out.rng);
         }
         match fact {
@@ -175,21 +252,33 @@ impl Life<'_, '_> {
         }
     }
 
+    /// The value is in a note now.
+    fn learn(&mut self, subject: &Subject, value: &str) {
+        if self.known.insert(subject.topic.clone(), value.to_owned()).is_none() {
+            self.told.push(subject.clone());
+        }
+        if !subject.fact.is_empty() {
+            self.values.insert(subject.fact.clone(), value.to_owned());
+        }
+    }
+
     /// The person tells facts (new or changed); the companion notes them and answers.
     fn tell(&mut self, subjects: &[Subject], change: bool) {
         let mut said = Vec::new();
         let mut values = Vec::new();
-        let sources = self.sources;
         for subject in subjects {
-            let fact = self.fact(subject).and_then(|f| sources.facts.get(self.lang, f));
+            let fact = self.fact(subject);
             let mut value = self.draw_value(fact);
             if self.known.get(&subject.topic) == Some(&value) {
                 value = self.draw_value(fact);
             }
             let template = match fact {
-                Some(fact) if change && !fact.overwrite.is_empty() => self.wording(&fact.overwrite),
+                Some(fact) if change && !fact.overwrite.is_empty() && self.chance(0.85) => {
+                    self.wording(&fact.overwrite)
+                }
                 Some(fact)
-                    if subjects.len() == 1
+                    if !change
+                        && subjects.len() == 1
                         && !fact.teach_short_after.is_empty()
                         && self.chance(0.1) =>
                 {
@@ -199,17 +288,19 @@ impl Life<'_, '_> {
                     self.out.reply(3, &[Piece::Text(question)], 0.5);
                     self.wording(&fact.teach_short)
                 }
-                Some(fact) if self.chance(0.8) => self.wording(&fact.teach),
-                _ => words::tell_template(self.lang, change, &mut self.out.rng)
+                Some(fact) if !change && self.chance(0.8) => self.wording(&fact.teach),
+                _ => words::tell_template(self.lang, Side::Train, change, &mut self.out.rng)
                     .replace("{topic}", &subject.topic),
             };
             let slot = format!("{{{}}}", subject.fact);
             let text = template.replace(&slot, "\u{1}").replace("{value}", "\u{1}");
+            let text = words::noise(self.lang, &text, &mut self.out.rng);
             let text = self.filled(&text);
-            said.push(words::noise(self.lang, &text, &mut self.out.rng).replace('\u{1}', &value));
+            said.push(text.replace('\u{1}', &value));
             values.push(value);
         }
-        let text = said.join(" ");
+        let gap = if self.lang == Lang::En { " " } else { "" };
+        let text = words::beside(self.lang, &said.join(gap), 0.12, &mut self.out.rng);
         let told: Vec<String> =
             values.iter().filter(|v| text.contains(v.as_str())).cloned().collect();
         self.out.person(&text, &told);
@@ -217,17 +308,15 @@ impl Life<'_, '_> {
         for (subject, value) in subjects.iter().zip(&values) {
             let sentence = self.note_sentence(&subject.topic, value);
             self.out.note(&sentence);
-            self.known.insert(subject.topic.clone(), value.clone());
-            self.values.insert(subject.fact.clone(), value.clone());
+            self.learn(subject, value);
         }
-        let (subject, value) = (&subjects[0], &values[0]);
-        let fact = self.fact(subject).and_then(|f| sources.facts.get(self.lang, f));
+        let (Some(subject), Some(value)) = (subjects.first(), values.first()) else { return };
         let roll = self.out.rng.unit();
-        let echo = fact.and_then(|f| self.pick(&f.echo).cloned());
+        let echo = self.fact(subject).and_then(|f| self.pick(&f.echo));
         match echo {
             Some((mood, text)) if roll < 0.5 => {
-                let pieces = self.pieces(&text, &subject.fact, value, ECHO);
-                self.out.reply(words::mood(&mood), &pieces, 0.8);
+                let pieces = self.pieces(text, &subject.fact, value, ECHO);
+                self.out.reply(words::mood(mood), &pieces, 0.8);
             }
             _ if roll < 0.8 => {
                 let (before, after) = words::canonical(self.lang, &subject.topic);
@@ -243,7 +332,7 @@ impl Life<'_, '_> {
                 );
             }
             _ => {
-                let thanks = words::thanks(self.lang, &mut self.out.rng);
+                let thanks = words::thanks(self.lang, &mut self.out.rng).to_owned();
                 self.out.reply(1, &[Piece::Text(thanks)], 0.5);
             }
         }
@@ -261,13 +350,15 @@ impl Life<'_, '_> {
         let question = self.question(subject);
         self.out.person(&question, &[]);
         self.out.companion();
-        let sources = self.sources;
-        let fact = self.fact(subject).and_then(|f| sources.facts.get(self.lang, f));
-        let authored = fact.and_then(|f| self.pick(&f.answer).cloned());
-        match authored {
-            Some((mood, text)) if self.chance(0.3) => {
-                let pieces = self.pieces(&text, &subject.fact, &value, ANSWER);
-                self.out.reply(words::mood(&mood), &pieces, 1.0);
+        let usable: Vec<&MoodLine> = self.fact(subject).map_or(vec![], |fact| {
+            let slot = format!("{{{}}}", fact.fact);
+            // An answer that hesitates before the value looks like an admission.
+            fact.answer.iter().filter(|(_, t)| !dots_before(t, &slot)).collect()
+        });
+        match self.pick(&usable) {
+            Some((mood, text)) if !self.chance(P_CANONICAL) => {
+                let pieces = self.pieces(text, &subject.fact, &value, ANSWER);
+                self.out.reply(words::mood(mood), &pieces, 1.0);
             }
             _ => {
                 let (before, after) = words::canonical(self.lang, &subject.topic);
@@ -281,95 +372,179 @@ impl Life<'_, '_> {
     }
 
     fn question(&mut self, subject: &Subject) -> String {
-        let sources = self.sources;
-        let fact = self.fact(subject).and_then(|f| sources.facts.get(self.lang, f));
-        let text = match fact {
+        let text = match self.fact(subject) {
             Some(fact) if self.chance(0.8) => self.wording(&fact.ask),
-            _ => {
-                words::ask_template(self.lang, &mut self.out.rng).replace("{topic}", &subject.topic)
-            }
+            _ => words::ask_template(self.lang, Side::Train, &mut self.out.rng)
+                .replace("{topic}", &subject.topic),
         };
         let text = self.filled(&text);
-        words::noise(self.lang, &text, &mut self.out.rng)
+        let text = words::noise(self.lang, &text, &mut self.out.rng);
+        words::beside(self.lang, &text, 0.08, &mut self.out.rng)
     }
 
     /// The person asks for something that was never told: the topic comes first, then the admission.
-    fn ask_never_told(&mut self) {
-        let subject = self.subject();
-        if self.known.contains_key(&subject.topic) {
-            return;
-        }
-        let question = self.question(&subject);
+    fn ask_never_told(&mut self, subject: &Subject) {
+        let question = self.question(subject);
         self.out.person(&question, &[]);
         self.out.companion();
+        let dotted: Vec<&MoodLine> = self.fact(subject).map_or(vec![], |fact| {
+            fact.unknown.iter().filter(|(_, t)| split_at_dots(t).is_some()).collect()
+        });
+        if let Some((mood, text)) = self.pick(&dotted)
+            && self.chance(0.3)
+        {
+            let text = self.filled(text);
+            if let Some((head, rest)) = split_at_dots(&text) {
+                return self.out.admission(words::mood(mood), head, rest);
+            }
+        }
         let (head, _) = words::canonical(self.lang, &subject.topic);
-        let head = if self.lang == Lang::En {
-            head.trim_end().trim_end_matches(" is").to_owned()
-        } else {
-            head
-        };
+        let head = head.trim_end().trim_end_matches(" is");
         let rest = words::admission(self.lang, &mut self.out.rng);
         let mood = if self.chance(0.5) { 4 } else { 3 };
-        self.out.admission(mood, &head, rest);
+        self.out.admission(mood, head, rest);
+    }
+
+    /// Somebody else's fact, a wish, a story: no note. Often the question about the own fact follows.
+    fn trap(&mut self) {
+        let subject = match self.told_subject() {
+            Some(told) if self.chance(0.5) => told,
+            _ => self.new_subject(&[]),
+        };
+        let entry = words::one_of(self.lang, "trap", &mut self.out.rng);
+        let Some((said, reply)) = entry.split_once(" => ") else { return };
+        let name = words::name(self.lang, Side::Train, &mut self.out.rng);
+        let fact = self.fact(&subject);
+        let value = self.draw_value(fact);
+        let fill = |text: &str| {
+            text.replace("{topic}", &subject.topic).replace("{n}", &name).replace("{v}", &value)
+        };
+        self.out.person(&fill(said), &[name.clone(), value.clone()]);
+        self.out.companion();
+        let (mood, reply) = words::mooded(reply);
+        self.out.reply(mood, &[Piece::Text(fill(reply))], 1.0);
+        if self.chance(0.4) {
+            if self.known.contains_key(&subject.topic) {
+                self.ask(&subject);
+            } else {
+                self.ask_never_told(&subject);
+            }
+        }
+    }
+
+    /// The companion's own name: asked, or given anew (which is a note like any other).
+    fn about_the_companion(&mut self) {
+        let rename = self.chance(0.3);
+        if rename {
+            let name = words::name(self.lang, Side::Train, &mut self.out.rng);
+            let said = words::one_of(self.lang, "rename", &mut self.out.rng).replace("{n}", &name);
+            let said = words::noise(self.lang, &said.replace(&name, "\u{1}"), &mut self.out.rng);
+            let said = self.filled(&said).replace('\u{1}', &name);
+            self.out.person(&said, std::slice::from_ref(&name));
+            self.me = name;
+            self.out.companion();
+            let sentence = self.persona_note();
+            self.out.note(&sentence);
+        } else {
+            let asked = words::one_of(self.lang, "your_name", &mut self.out.rng);
+            self.out.person(asked, &[]);
+            self.out.companion();
+        }
+        let section = if rename { "renamed" } else { "my_name" };
+        let (mood, text) = words::mooded(words::one_of(self.lang, section, &mut self.out.rng));
+        let weight = match (rename, self.me_noted) {
+            (true, _) => ECHO,
+            (false, true) => ANSWER,
+            (false, false) => 1.0,
+        };
+        let pieces = split_values(text, &[("{n}".into(), self.me.clone(), weight)]);
+        self.out.reply(mood, &pieces, 1.0);
     }
 
     /// Everyday talk: authored pieces and public text.
     fn everyday(&mut self) {
-        let roll = self.out.rng.unit();
-        if roll < 0.6 {
-            for _ in 0..6 {
-                let pieces = &self.sources.authored;
-                let Some(piece) = self.pick(pieces) else { break };
-                let fits = piece.lang == self.lang
-                    && piece.kind != AuthoredKind::Life
-                    && piece.needs.iter().all(|n| self.values.contains_key(n));
-                if fits {
-                    return self.authored(piece);
-                }
-            }
+        if self.chance(0.65) && self.authored_piece(false) {
+            return;
         }
         let mut rng = Rng::new(self.out.rng.next_u64());
-        if let Some((ids, companion)) = self.filler.draw(self.lang, &mut rng) {
-            self.out.raw(ids, |i| if companion[i] { 0.5 } else { 0.2 });
+        for _ in 0..6 {
+            let Some((ids, companion)) = self.filler.draw(self.lang, &mut rng) else { return };
+            if ids.len() <= self.max_filler {
+                return self.out.raw(ids, |i| if companion[i] { 0.5 } else { 0.2 });
+            }
         }
+    }
+
+    /// One authored piece of any kind but a life. `alone`: nothing is known, so only pieces without needs fit.
+    fn authored_piece(&mut self, alone: bool) -> bool {
+        let mut roll = self.out.rng.unit() * KINDS.iter().map(|k| k.1).sum::<f64>();
+        let kind = KINDS.iter().find(|k| {
+            roll -= k.1;
+            roll <= 0.0
+        });
+        let kind = kind.map_or(AuthoredKind::Dialogue, |k| k.0);
+        if alone && self.chance(0.06) {
+            return self.authored_of(AuthoredKind::Life);
+        }
+        self.authored_of(kind)
+    }
+
+    fn authored_of(&mut self, kind: AuthoredKind) -> bool {
+        let sources = self.sources;
+        let pool = sources.pieces(self.lang, kind);
+        for _ in 0..6 {
+            let Some(piece) = self.pick(pool).and_then(|i| sources.authored.get(*i)) else { break };
+            let told = |fact: &String| {
+                topic(fact, self.lang).is_some_and(|topic| self.known.contains_key(topic))
+            };
+            let length: usize = piece.lines.iter().map(|l| l.text.len()).sum();
+            // About four bytes a token; the exact length is not worth an encoding.
+            if piece.needs.iter().all(told) && length / 4 <= self.max_filler {
+                self.authored(piece);
+                return true;
+            }
+        }
+        false
     }
 
     /// An authored piece as written, with notes where the person tells something.
     fn authored(&mut self, piece: &Authored) {
-        let mut told_before: Vec<String> = self.values.keys().cloned().collect();
-        let mut fresh: Vec<(String, String)> = Vec::new();
+        // Facts that this piece may use without telling them.
+        let mut before: BTreeSet<String> = piece.needs.iter().cloned().collect();
+        let mut fresh: Vec<Subject> = Vec::new();
+        self.values.remove("x");
         for (i, line) in piece.lines.iter().enumerate() {
             for (_, fact) in piece.changes.iter().filter(|c| c.0 == i) {
-                let value = self.value_of_fact(fact, true);
-                self.values.insert(fact.clone(), value);
-                told_before.retain(|f| f != fact);
+                self.value_of_fact(fact, true);
+                before.remove(fact);
             }
             if line.companion {
                 self.out.companion();
-                for (topic, value) in fresh.drain(..) {
-                    let sentence = self.note_sentence(&topic, &value);
+                for subject in &fresh {
+                    let value = self.value_of_fact(&subject.fact, false);
+                    let sentence = self.note_sentence(&subject.topic, &value);
                     self.out.note(&sentence);
-                    self.known.insert(topic, value);
+                    self.learn(subject, &value);
                 }
-                let pieces = self.line_pieces(line, &told_before);
+                let pieces = self.line_pieces(line, &fresh);
                 self.out.reply(line.mood, &pieces, 1.0);
+                fresh.clear();
                 continue;
             }
-            let slots = placeholders(&line.text);
             let text = self.filled(&line.text);
-            let mut values = Vec::new();
+            let slots = placeholders(&line.text);
             let stated: Vec<String> = match &piece.notes {
                 Some(notes) => notes.iter().map(|n| n.0.clone()).collect(),
-                None => slots.iter().filter(|f| !told_before.contains(f)).cloned().collect(),
+                None => slots.iter().filter(|f| !before.contains(*f)).cloned().collect(),
             };
             for fact in stated {
-                let Some(value) = self.values.get(&fact).cloned() else { continue };
                 if let Some(topic) = topic(&fact, self.lang) {
-                    fresh.push((topic.to_owned(), value.clone()));
+                    fresh.push(Subject { fact: fact.clone(), topic: topic.to_owned() });
                 }
-                told_before.push(fact);
-                values.push(value);
+                before.insert(fact);
             }
+            let values: Vec<String> =
+                slots.iter().filter_map(|f| self.values.get(f).cloned()).collect();
             self.out.person(&text, &values);
         }
     }
@@ -390,28 +565,60 @@ impl Life<'_, '_> {
         let mut out = text.replace("{me}", &self.me);
         for fact in placeholders(&out) {
             let value = self.value_of_fact(&fact, false);
-            out = out.replace(&format!("{{{fact}}}"), &value);
+            out = with_units(&out, &fact, &value).replace(&format!("{{{fact}}}"), &value);
         }
         out
     }
 
     /// `text` cut at the placeholder of `fact`; other placeholders are filled in.
     fn pieces(&mut self, text: &str, fact: &str, value: &str, weight: f32) -> Vec<Piece> {
-        let text = text.replace(&format!("{{{fact}}}"), "\u{1}");
+        let text = with_units(text, fact, value).replace(&format!("{{{fact}}}"), "\u{1}");
         let text = self.filled(&text);
         split_values(&text, &[("\u{1}".into(), value.to_owned(), weight)])
     }
 
-    /// A companion line of an authored piece with its values marked.
-    fn line_pieces(&mut self, line: &Line, known: &[String]) -> Vec<Piece> {
+    /// A companion line of an authored piece with its values marked: those told in the turn before are echoes.
+    fn line_pieces(&mut self, line: &Line, fresh: &[Subject]) -> Vec<Piece> {
         let mut marks = Vec::new();
-        for fact in placeholders(&line.text).into_iter().filter(|f| f != "me") {
+        let mut text = line.text.replace("{me}", &self.me);
+        for fact in placeholders(&text) {
             let value = self.value_of_fact(&fact, false);
-            let weight = if known.contains(&fact) { ANSWER } else { ECHO };
+            let in_memory =
+                topic(&fact, self.lang).is_some_and(|t| self.known.get(t) == Some(&value));
+            let weight = match (in_memory, fresh.iter().any(|s| s.fact == fact)) {
+                (_, true) => ECHO,
+                (true, _) => ANSWER,
+                // What the companion cannot know is not scored.
+                (false, _) => 0.0,
+            };
+            text = with_units(&text, &fact, &value);
             marks.push((format!("{{{fact}}}"), value, weight));
         }
-        split_values(&line.text.replace("{me}", &self.me), &marks)
+        split_values(&text, &marks)
     }
+}
+
+/// Some authored lines write the unit behind the placeholder (`{age}歳`), the values of the fact hold it as well.
+fn with_units(text: &str, fact: &str, value: &str) -> String {
+    let slot = format!("{{{fact}}}");
+    let mut out = text.to_owned();
+    for unit in ["歳", "さい", "先生", "さん", "番", "時"] {
+        if value.ends_with(unit) {
+            out = out.replace(&format!("{slot}{unit}"), &slot);
+        }
+    }
+    if value.ends_with('歳') { out.replace(&format!("{slot}さい"), &slot) } else { out }
+}
+
+/// Whether the text hesitates right before the placeholder.
+fn dots_before(text: &str, slot: &str) -> bool {
+    text.find(slot).is_some_and(|at| text[..at].trim_end().ends_with(['…', '.']))
+}
+
+/// An admission cut where it hesitates behind its topic.
+fn split_at_dots(text: &str) -> Option<(&str, &str)> {
+    let at = [text.find("..."), text.find('…')].into_iter().flatten().min()?;
+    (at > 0).then(|| text.split_at(at))
 }
 
 /// Names inside `{…}`, in order, each once.
@@ -457,6 +664,19 @@ fn split_values(text: &str, marks: &[(String, String, f32)]) -> Vec<Piece> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn units_are_not_said_twice_and_admissions_are_cut_behind_their_topic() {
+        assert_eq!(with_units("{age}歳の一年", "age", "7歳"), "{age}の一年");
+        assert_eq!(with_units("{age}歳の一年", "age", "7"), "{age}歳の一年");
+        assert!(dots_before("きみの猫は…{cat_name}、だよね。", "{cat_name}"));
+        assert!(!dots_before("Your cat is {cat_name}...", "{cat_name}"));
+        assert_eq!(
+            split_at_dots("Your cat... I don't know."),
+            Some(("Your cat", "... I don't know."))
+        );
+        assert_eq!(split_at_dots("…"), None);
+    }
 
     #[test]
     fn placeholders_and_values_are_cut_out() {

@@ -24,9 +24,9 @@ use crate::{
     trainer::SegmentSource,
 };
 use facts::Lang;
-use lives::{Filler, LifeSize, write_life};
+use lives::{Filler, LifeSize, write_life, write_piece};
 use shards::Shard;
-use sources::{Doc, Sources};
+use sources::{Doc, SourceDoc, Sources};
 
 /// Share of episodes that are lives.
 const P_LIFE: f64 = 0.5;
@@ -51,6 +51,18 @@ pub enum Stage {
     Dense,
     /// Long lives; the memory is carried from segment to segment.
     Lives,
+    /// As [`Stage::Lives`], with the companion's own voice in most of the plain talk.
+    Voice,
+}
+
+impl Stage {
+    /// Share of authored pieces in plain text episodes.
+    fn authored_share(self) -> f64 {
+        match self {
+            Self::Dense | Self::Lives => 0.35,
+            Self::Voice => 0.85,
+        }
+    }
 }
 
 /// Where the text is.
@@ -66,20 +78,26 @@ pub struct DataOptions {
 
 /// How often a set is drawn for plain text and as everyday talk, relative to each other. Sets that are not named
 /// (a user's own) share the last weight.
-const MIX: [(&str, f64); 14] = [
+const MIX: [(&str, f64); 20] = [
     ("tinystories-pieces", 16.0),
     ("storybooks-asp-en", 3.0),
     ("storybooks-pb-en", 4.0),
     ("storybooks-gasp-ja", 1.0),
     ("aozora-children-simple", 10.0),
     ("fairytaleqa", 2.0),
-    ("tatoeba-ja-en", 7.0),
-    ("real-persona-chat", 14.0),
+    ("tatoeba-ja-en", 8.0),
+    ("real-persona-chat", 9.0),
     ("synthetic-persona-chat", 5.0),
+    ("topical-chat", 0.3),
     ("microsoft-chitchat", 3.0),
-    ("dolly-15k-en", 3.0),
-    ("dolly-15k-ja", 3.0),
-    ("schema-guided-dialogue", 0.5),
+    ("dolly-15k-en", 2.0),
+    ("dolly-15k-ja", 2.0),
+    ("jglue-jcommonsenseqa", 2.0),
+    ("niilc-qa", 0.3),
+    ("jaquad", 0.2),
+    ("schema-guided-dialogue", 0.3),
+    ("chatterbot-corpus-english", 0.3),
+    ("aozora-children", 3.0),
     ("", 3.0),
 ];
 
@@ -199,32 +217,43 @@ impl Dataset {
         by_set.into_iter().map(|((set, lang), docs)| (set, lang.tag().to_owned(), docs)).collect()
     }
 
+    /// Whether a document is kept out of training.
+    pub fn is_held_out(doc: &SourceDoc) -> bool {
+        shards::is_held_out(doc)
+    }
+
     /// What was read, for the evaluation.
     pub fn sources(&self) -> &Sources {
         &self.inner.sources
     }
 
     fn episode(&self, row: usize, episode: u64, stage: Stage) -> (Vec<TokenId>, Vec<f32>) {
-        let stage_key = if stage == Stage::Dense { 1 } else { 2 };
+        let stage_key = match stage {
+            Stage::Dense => 1,
+            Stage::Lives => 2,
+            Stage::Voice => 3,
+        };
         let mut rng = Rng::keyed(self.seed, &[row as u64, episode, stage_key]);
         let inner = &*self.inner;
-        if rng.chance(P_LIFE) && !inner.sources.authored.is_empty() {
+        let authored = !inner.sources.authored.is_empty();
+        if rng.chance(P_LIFE) && authored {
             let size = match stage {
                 Stage::Dense => LifeSize {
                     n_facts: 1 + rng.below(2),
                     max_tokens: 150,
+                    max_filler: 50,
                     p_filler: 0.08,
                     p_burst: 0.0,
+                    p_authored: 0.0,
                 },
-                Stage::Lives => {
-                    let n_facts = [1, 2, 3, 4, 4, 6, 8, 8, 12, 16][rng.below(10)];
-                    LifeSize {
-                        n_facts,
-                        max_tokens: 2600,
-                        p_filler: 0.15 + 0.15 * rng.unit(),
-                        p_burst: 0.03,
-                    }
-                }
+                Stage::Lives | Stage::Voice => LifeSize {
+                    n_facts: [1, 2, 3, 4, 4, 6, 8, 8, 12, 16][rng.below(10)],
+                    max_tokens: 2600,
+                    max_filler: 400,
+                    p_filler: 0.15 + 0.15 * rng.unit(),
+                    p_burst: 0.03,
+                    p_authored: 0.12,
+                },
             };
             return write_life(&inner.sources, self, &inner.tokenizer, rng, size);
         }
@@ -232,15 +261,9 @@ impl Dataset {
         let (mut ids, mut weights) = (Vec::new(), Vec::new());
         let lang = if rng.chance(0.5) { Lang::En } else { Lang::Ja };
         while ids.len() < target {
-            if rng.chance(0.35) && !inner.sources.authored.is_empty() {
-                let size = LifeSize { n_facts: 0, max_tokens: 30, p_filler: 1.0, p_burst: 0.0 };
-                let (a, b) = write_life(
-                    &inner.sources,
-                    self,
-                    &inner.tokenizer,
-                    Rng::new(rng.next_u64()),
-                    size,
-                );
+            if authored && rng.chance(stage.authored_share()) {
+                let seed = Rng::new(rng.next_u64());
+                let (a, b) = write_piece(&inner.sources, self, &inner.tokenizer, lang, seed);
                 ids.extend(a);
                 weights.extend(b);
                 continue;

@@ -7,18 +7,15 @@ use std::path::Path;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::{
-    facts::hash,
-    sources::{Doc, Line, SourceDoc},
-};
+use super::sources::{Doc, Line, SourceDoc};
 use crate::{
     error::{LoadError, TrainError},
     tokenizer::{TokenId, Tokenizer, chat_format},
 };
 
 /// Raise it when cleaning or the format of the file changes.
-const VERSION: u32 = 1;
-/// One document in fifty is held out, by the hash of its text.
+const VERSION: u32 = 2;
+/// One work or chat in fifty is held out, by its hash.
 const HELD_OUT_OF: u64 = 50;
 
 /// Tokens of all documents, one behind the other.
@@ -55,6 +52,11 @@ fn encode(doc: &Doc, tok: &Tokenizer) -> (Vec<TokenId>, Vec<bool>) {
     }
 }
 
+/// Whether a document is kept out of training.
+pub(super) fn is_held_out(doc: &SourceDoc) -> bool {
+    doc.key.is_multiple_of(HELD_OUT_OF)
+}
+
 /// Text of a document, for its hash.
 fn text_of(doc: &Doc) -> String {
     match doc {
@@ -80,7 +82,7 @@ impl Shard {
             digest.update(text.as_bytes());
             digest.update([0]);
         }
-        let held_out: Vec<bool> = texts.iter().map(|t| hash(t) % HELD_OUT_OF == 0).collect();
+        let held_out: Vec<bool> = docs.iter().map(is_held_out).collect();
         let key: String = digest.finalize().iter().take(12).map(|b| format!("{b:02x}")).collect();
         let path = cache_dir.join(format!("{key}.tokens"));
         if let Some(shard) = Self::read(&path, docs.len(), held_out.clone(), tok.vocab_size()) {

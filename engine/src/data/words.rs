@@ -1,10 +1,46 @@
 //! Small words of the generator of lives: names, invented topics, frames of sentences, and the noise of real typing.
+//!
+//! The lists themselves are text, `wording-en.txt` and `wording-ja.txt`, so that they can be read and extended as text.
+
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use super::facts::{Lang, Side};
 use crate::{rng::Rng, tokenizer::special};
 
-fn pick<'a>(rng: &mut Rng, items: &[&'a str]) -> &'a str {
-    items[rng.below(items.len())]
+/// Entries by section.
+type Book = BTreeMap<&'static str, Vec<&'static str>>;
+
+static EN: LazyLock<Book> = LazyLock::new(|| parse(include_str!("wording-en.txt")));
+static JA: LazyLock<Book> = LazyLock::new(|| parse(include_str!("wording-ja.txt")));
+
+fn parse(text: &'static str) -> Book {
+    let mut book = Book::new();
+    let mut section = None;
+    for line in text.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+            section = Some(name);
+        } else if let (Some(name), false) = (section, line.is_empty()) {
+            book.entry(name).or_default().push(line);
+        }
+    }
+    book
+}
+
+/// Entries of a section; empty if there is no such section.
+pub fn list(lang: Lang, section: &str) -> &'static [&'static str] {
+    let book = if lang == Lang::En { &EN } else { &JA };
+    book.get(section).map_or(&[], Vec::as_slice)
+}
+
+/// One entry of a section.
+pub fn one_of(lang: Lang, section: &str, rng: &mut Rng) -> &'static str {
+    let items = list(lang, section);
+    items.get(rng.below(items.len())).copied().unwrap_or_default()
+}
+
+/// `mood: text` → its parts.
+pub fn mooded(entry: &str) -> (usize, &str) {
+    entry.split_once(": ").map_or((0, entry), |(name, text)| (mood(name), text))
 }
 
 /// The name the companion has unless the person gave it another.
@@ -22,237 +58,24 @@ pub fn companion_name(lang: Lang, rng: &mut Rng) -> String {
 
 /// Index of a mood by name; calm if unknown.
 pub fn mood(name: &str) -> usize {
-    special::MOOD_NAMES.iter().position(|m| *m == name).unwrap_or(0)
+    special::MOOD_NAMES.iter().position(|m| m.trim_matches(['<', '>']) == name).unwrap_or(0)
 }
-
-const NAMES_EN: [&str; 96] = [
-    "Mia",
-    "Noah",
-    "Priya",
-    "Kenji",
-    "Olivia",
-    "Liam",
-    "Aisha",
-    "Mateo",
-    "Sofia",
-    "Ethan",
-    "Chloe",
-    "Omar",
-    "Hannah",
-    "Lucas",
-    "Yuki",
-    "Nadia",
-    "Oscar",
-    "Ingrid",
-    "Tomas",
-    "Leila",
-    "Felix",
-    "Amara",
-    "Hugo",
-    "Clara",
-    "Ravi",
-    "Elena",
-    "Jonas",
-    "Maya",
-    "Theo",
-    "Zara",
-    "Ivan",
-    "Greta",
-    "Samir",
-    "Rosa",
-    "Emil",
-    "Freya",
-    "Diego",
-    "Anya",
-    "Marcus",
-    "Lena",
-    "Kofi",
-    "Bianca",
-    "Arthur",
-    "Mei",
-    "Stefan",
-    "Nora",
-    "Julian",
-    "Imani",
-    "Pedro",
-    "Sakura",
-    "Walter",
-    "Iris",
-    "Dmitri",
-    "Paula",
-    "Hassan",
-    "Vera",
-    "Simon",
-    "Tara",
-    "Otto",
-    "Layla",
-    "Rufus",
-    "Biscuit",
-    "Pepper",
-    "Luna",
-    "Milo",
-    "Coco",
-    "Shadow",
-    "Ginger",
-    "Bruno",
-    "Daisy",
-    "Max",
-    "Willow",
-    "Rocky",
-    "Hazel",
-    "Ziggy",
-    "Olive",
-    "Waffles",
-    "Nala",
-    "Toby",
-    "Ruby",
-    "Dr Chen",
-    "Mr Okafor",
-    "Ms Lindqvist",
-    "Mrs Patel",
-    "Grandpa Joe",
-    "Anna-Lena",
-    "Jean-Luc",
-    "O'Brien",
-    "Van Dyke",
-    "Bo",
-    "Al",
-    "Jo",
-    "Ed",
-    "Xiomara",
-    "Siobhan",
-    "Quentin",
-];
-
-const NAMES_JA: [&str; 96] = [
-    "さくら",
-    "ゆうた",
-    "はると",
-    "ひなた",
-    "みお",
-    "あおい",
-    "けんじ",
-    "たろう",
-    "はなこ",
-    "りく",
-    "そら",
-    "めい",
-    "ゆい",
-    "かける",
-    "まこと",
-    "なお",
-    "田中",
-    "佐藤",
-    "鈴木",
-    "高橋",
-    "伊藤",
-    "山本",
-    "中村",
-    "小林",
-    "加藤",
-    "吉田",
-    "山田",
-    "松本",
-    "井上",
-    "木村",
-    "清水",
-    "森",
-    "健太",
-    "美咲",
-    "翔",
-    "陽菜",
-    "大輔",
-    "直樹",
-    "結衣",
-    "蓮",
-    "葵",
-    "優斗",
-    "千夏",
-    "真由美",
-    "拓也",
-    "香織",
-    "誠",
-    "恵",
-    "ポチ",
-    "タマ",
-    "ミケ",
-    "クロ",
-    "シロ",
-    "モモ",
-    "ハナ",
-    "コタロウ",
-    "レオ",
-    "ソラ",
-    "チョコ",
-    "マロン",
-    "きなこ",
-    "あずき",
-    "ごま",
-    "だいふく",
-    "マリア",
-    "トム",
-    "エミリー",
-    "カルロス",
-    "リサ",
-    "アレックス",
-    "ソフィア",
-    "ダニエル",
-    "ニーナ",
-    "ルカ",
-    "オリバー",
-    "アンナ",
-    "ピーター",
-    "ジュン",
-    "リン",
-    "ハリー",
-    "けいこ",
-    "しんいち",
-    "よしえ",
-    "まさる",
-    "のりこ",
-    "ふみ",
-    "たくみ",
-    "いつき",
-    "こはる",
-    "つむぎ",
-    "みらい",
-    "ひかり",
-    "あきら",
-    "じろう",
-    "ゆきの",
-    "とも",
-];
-
-const SYLLABLES: [&str; 48] = [
-    "ka", "mi", "lo", "ra", "ne", "to", "vi", "sa", "bu", "jo", "pe", "zu", "na", "ri", "ta", "el",
-    "or", "an", "is", "ka", "do", "fi", "gu", "ha", "li", "mo", "nu", "pa", "qui", "ro", "se",
-    "ti", "ul", "ve", "wa", "xi", "yo", "za", "be", "co", "da", "en", "fa", "go", "in", "ke", "la",
-    "ma",
-];
-
-const KANA: [&str; 48] = [
-    "カ", "ミ", "ロ", "ラ", "ネ", "ト", "ビ", "サ", "ブ", "ジョ", "ペ", "ズ", "ナ", "リ", "タ",
-    "ル", "オ", "ン", "シ", "ド", "フィ", "グ", "ハ", "モ", "ヌ", "パ", "キュ", "セ", "ティ", "ユ",
-    "ベ", "ワ", "ヨ", "ザ", "コ", "ダ", "エ", "ファ", "ゴ", "イ", "ケ", "マ", "ム", "メ", "ノ",
-    "ピ", "チャ", "スー",
-];
 
 /// A name: from a list, or invented out of syllables. One spelling in eight is held out of training.
 pub fn name(lang: Lang, side: Side, rng: &mut Rng) -> String {
     loop {
-        let listed = rng.chance(0.45);
-        let name = match (lang, listed) {
-            (Lang::En, true) => pick(rng, &NAMES_EN).to_owned(),
-            (Lang::Ja, true) => pick(rng, &NAMES_JA).to_owned(),
-            (Lang::En, false) => {
-                let n = 2 + rng.below(3);
-                let word: String = (0..n).map(|_| pick(rng, &SYLLABLES)).collect();
-                word[..1].to_uppercase() + &word[1..]
-            }
-            (Lang::Ja, false) => {
-                let n = 2 + rng.below(3);
-                let word: String = (0..n).map(|_| pick(rng, &KANA)).collect();
-                if word.starts_with('ン') { format!("ア{word}") } else { word }
+        // Names cross the border of languages now and then.
+        let other = if lang == Lang::En { Lang::Ja } else { Lang::En };
+        let from = if rng.chance(0.06) { other } else { lang };
+        let name = if rng.chance(0.45) {
+            one_of(from, "names", rng).to_owned()
+        } else {
+            let n = 2 + rng.below(3);
+            let word: String = (0..n).map(|_| one_of(from, "syllables", rng)).collect();
+            match word.chars().next() {
+                Some('ン' | 'ッ' | 'ー') => format!("ア{word}"),
+                Some(first) => first.to_uppercase().chain(word.chars().skip(1)).collect(),
+                None => continue,
             }
         };
         if Side::of(&name) == side {
@@ -261,273 +84,53 @@ pub fn name(lang: Lang, side: Side, rng: &mut Rng) -> String {
     }
 }
 
-const THINGS_EN: [&str; 40] = [
-    "blue",
-    "seven",
-    "a red kite",
-    "the old bridge",
-    "apple pie",
-    "42",
-    "1987",
-    "silver",
-    "the piano",
-    "a small boat",
-    "chess",
-    "next Friday",
-    "green tea",
-    "the night train",
-    "clouds",
-    "3 pm",
-    "a paper lamp",
-    "Mount Etna",
-    "the sea",
-    "pancakes",
-    "number 19",
-    "yellow boots",
-    "Room 12",
-    "a jar of buttons",
-    "the second shelf",
-    "mint",
-    "rainy days",
-    "5521",
-    "a tin robot",
-    "Oslo",
-    "the library",
-    "violet",
-    "sixteen",
-    "a wooden spoon",
-    "the last page",
-    "oranges",
-    "Route 66",
-    "a blue umbrella",
-    "lemon cake",
-    "0413",
-];
-
-const THINGS_JA: [&str; 40] = [
-    "青",
-    "七",
-    "赤いたこ",
-    "古い橋",
-    "りんごのパイ",
-    "42",
-    "1987",
-    "銀色",
-    "ピアノ",
-    "小さな船",
-    "将棋",
-    "来週の金曜",
-    "緑茶",
-    "夜行列車",
-    "雲",
-    "午後三時",
-    "紙のランプ",
-    "富士山",
-    "海",
-    "ホットケーキ",
-    "19番",
-    "黄色い長ぐつ",
-    "12号室",
-    "ボタンの瓶",
-    "二番目の棚",
-    "ミント",
-    "雨の日",
-    "5521",
-    "ブリキのロボット",
-    "オスロ",
-    "図書館",
-    "すみれ色",
-    "十六",
-    "木のスプーン",
-    "最後のページ",
-    "みかん",
-    "国道一号",
-    "青い傘",
-    "レモンケーキ",
-    "0413",
-];
-
 /// Any small thing, for topics that nobody has heard of.
 pub fn thing(lang: Lang, rng: &mut Rng) -> String {
-    if rng.chance(0.2) {
-        return (100 + rng.below(9900)).to_string();
-    }
-    match lang {
-        Lang::En => pick(rng, &THINGS_EN).to_owned(),
-        Lang::Ja => pick(rng, &THINGS_JA).to_owned(),
+    match rng.below(10) {
+        0 | 1 => (100 + rng.below(9900)).to_string(),
+        2 => format!("{}{}", char::from(b'A' + rng.below(26) as u8), 1 + rng.below(99)),
+        _ => one_of(lang, "things", rng).to_owned(),
     }
 }
 
-const OWNERS_EN: [&str; 18] = [
-    "cousin",
-    "neighbour",
-    "rabbit",
-    "bike",
-    "hamster",
-    "grandmother",
-    "uncle",
-    "aunt",
-    "roommate",
-    "goldfish",
-    "team",
-    "guitar",
-    "boat",
-    "robot",
-    "horse",
-    "doctor",
-    "company",
-    "street",
-];
-const OWNERS_JA: [&str; 18] = [
-    "いとこ",
-    "となりの人",
-    "うさぎ",
-    "自転車",
-    "ハムスター",
-    "おばあちゃん",
-    "おじさん",
-    "おばさん",
-    "ルームメイト",
-    "金魚",
-    "チーム",
-    "ギター",
-    "船",
-    "ロボット",
-    "馬",
-    "お医者さん",
-    "会社",
-    "通り",
-];
-const KINDS_EN: [&str; 20] = [
-    "shop", "tea", "word", "number", "bridge", "park", "tree", "smell", "snack", "toy", "planet",
-    "cheese", "café", "bus stop", "painting", "poem", "soup", "station", "cloud", "dinosaur",
-];
-const KINDS_JA: [&str; 20] = [
-    "お店",
-    "お茶",
-    "言葉",
-    "数字",
-    "橋",
-    "公園",
-    "木",
-    "におい",
-    "おやつ",
-    "おもちゃ",
-    "惑星",
-    "チーズ",
-    "喫茶店",
-    "バス停",
-    "絵",
-    "詩",
-    "スープ",
-    "駅",
-    "雲",
-    "恐竜",
-];
-
-/// A topic outside the authored facts, one in three with a word that does not exist.
+/// A topic outside the authored facts, one in three of the favourites with a word that does not exist.
 pub fn invented_topic(lang: Lang, rng: &mut Rng) -> String {
-    let word = if rng.chance(0.33) {
-        name(lang, Side::Train, rng).to_lowercase()
-    } else {
-        pick(rng, if lang == Lang::En { &KINDS_EN } else { &KINDS_JA }).to_owned()
-    };
-    match (lang, rng.chance(0.5)) {
-        (Lang::En, true) => format!("favourite {word}"),
-        (Lang::En, false) => format!("{}'s name", pick(rng, &OWNERS_EN)),
-        (Lang::Ja, true) => format!("好きな{word}"),
-        (Lang::Ja, false) => format!("{}の名前", pick(rng, &OWNERS_JA)),
+    loop {
+        let roll = rng.unit();
+        let topic = if roll < 0.4 {
+            let word = if rng.chance(0.33) {
+                name(lang, Side::Train, rng).to_lowercase()
+            } else {
+                one_of(lang, "kinds", rng).to_owned()
+            };
+            if lang == Lang::En { format!("favourite {word}") } else { format!("好きな{word}") }
+        } else if roll < 0.75 {
+            let owner = one_of(lang, "owners", rng);
+            if lang == Lang::En { format!("{owner}'s name") } else { format!("{owner}の名前") }
+        } else {
+            one_of(lang, "things_of_mine", rng).to_owned()
+        };
+        // The form of a note ends its topic at these.
+        if !topic.contains('は') && !topic.contains(" is ") {
+            return topic;
+        }
     }
 }
 
 /// A frame for telling `{topic}` and `{value}`.
-pub fn tell_template(lang: Lang, change: bool, rng: &mut Rng) -> &'static str {
-    match (lang, change) {
-        (Lang::En, false) => pick(
-            rng,
-            &[
-                "My {topic} is {value}.",
-                "my {topic} is {value}",
-                "{value} is my {topic}.",
-                "About my {topic}: it's {value}.",
-                "Did you know my {topic} is {value}?",
-                "My {topic}? That's {value}.",
-                "I want you to know that my {topic} is {value}.",
-                "Please remember: my {topic} is {value}.",
-                "So, {value}. That's my {topic}.",
-                "You never asked, but my {topic} is {value}.",
-            ],
-        ),
-        (Lang::En, true) => pick(
-            rng,
-            &[
-                "My {topic} is {value} now.",
-                "Actually, my {topic} is {value}.",
-                "I was wrong, my {topic} is {value}.",
-                "Update: my {topic} is {value} these days.",
-                "My {topic} changed, it's {value}.",
-            ],
-        ),
-        (Lang::Ja, false) => pick(
-            rng,
-            &[
-                "私の{topic}は{value}だよ。",
-                "{topic}は{value}。",
-                "ぼくの{topic}は{value}なんだ。",
-                "{value}っていうのが私の{topic}。",
-                "{topic}のことだけど、{value}だよ。",
-                "うちの{topic}、{value}なんだよね",
-                "{topic}？{value}だよ。",
-                "覚えておいて。{topic}は{value}。",
-                "言ってなかったけど、{topic}は{value}です。",
-                "俺の{topic}は{value}",
-            ],
-        ),
-        (Lang::Ja, true) => pick(
-            rng,
-            &[
-                "{topic}は今は{value}だよ。",
-                "{topic}が変わって、{value}になった。",
-                "ごめん、{topic}は{value}だった。",
-                "最近、{topic}は{value}なんだ。",
-                "ちがうよ、{topic}は{value}だよ。",
-            ],
-        ),
-    }
+pub fn tell_template(lang: Lang, side: Side, change: bool, rng: &mut Rng) -> &'static str {
+    one_side(lang, if change { "change" } else { "tell" }, side, rng)
 }
 
 /// A frame for asking for `{topic}`.
-pub fn ask_template(lang: Lang, rng: &mut Rng) -> &'static str {
-    match lang {
-        Lang::En => pick(
-            rng,
-            &[
-                "What is my {topic}?",
-                "what's my {topic}",
-                "Do you remember my {topic}?",
-                "Do you know my {topic}?",
-                "Tell me my {topic}.",
-                "My {topic}, what was it again?",
-                "Quick quiz: my {topic}?",
-                "I forgot my own {topic}. Help?",
-                "Can you tell me what my {topic} is?",
-            ],
-        ),
-        Lang::Ja => pick(
-            rng,
-            &[
-                "私の{topic}は？",
-                "{topic}、覚えてる？",
-                "ぼくの{topic}は何だっけ",
-                "{topic}って何だった？",
-                "俺の{topic}知ってる？",
-                "{topic}を教えて。",
-                "クイズです。私の{topic}は？",
-                "ねえ、{topic}言える？",
-                "わたしの{topic}、なんだったかな",
-            ],
-        ),
-    }
+pub fn ask_template(lang: Lang, side: Side, rng: &mut Rng) -> &'static str {
+    one_side(lang, "ask", side, rng)
+}
+
+fn one_side(lang: Lang, section: &str, side: Side, rng: &mut Rng) -> &'static str {
+    let some: Vec<&str> =
+        list(lang, section).iter().copied().filter(|t| Side::of(t) == side).collect();
+    some.get(rng.below(some.len())).copied().unwrap_or_else(|| one_of(lang, section, rng))
 }
 
 /// What stands before and behind the value in the canonical answer, in the wording of the note.
@@ -540,36 +143,16 @@ pub fn canonical(lang: Lang, topic: &str) -> (String, String) {
 
 /// An admission behind the topic: it begins where the value would stand.
 pub fn admission(lang: Lang, rng: &mut Rng) -> &'static str {
-    match lang {
-        Lang::En => pick(
-            rng,
-            &[
-                "... I don't know it yet.",
-                "... you haven't told me yet.",
-                "... I don't know that one yet. What is it?",
-                "... I can't find it in my memory. Will you tell me?",
-                "... that's still a secret to me.",
-            ],
-        ),
-        Lang::Ja => pick(
-            rng,
-            &[
-                "…まだ知らないんだ。",
-                "…まだ聞いてないよ。",
-                "…まだ知らないな。教えてくれる？",
-                "…覚えの中にないみたい。教えて？",
-                "…まだひみつのままだよ。",
-            ],
-        ),
-    }
+    one_of(lang, "admission", rng)
 }
 
-/// Opener of a confirmation; often none.
-pub fn got_it(lang: Lang, rng: &mut Rng) -> &'static str {
-    match lang {
-        Lang::En => pick(rng, &["", "", "Got it, ", "Oh, ", "I see, ", "Noted: "]),
-        Lang::Ja => pick(rng, &["", "", "わかった、", "なるほど、", "そっか、", "うん、"]),
+/// Opener of a confirmation; often none. Ends with what parts it from the next word.
+pub fn got_it(lang: Lang, rng: &mut Rng) -> String {
+    if rng.chance(0.35) {
+        return String::new();
     }
+    let opener = one_of(lang, "got_it", rng);
+    if lang == Lang::En { format!("{opener} ") } else { opener.to_owned() }
 }
 
 /// `Your …` behind an opener.
@@ -578,30 +161,27 @@ pub fn lower_first(text: &str) -> String {
 }
 
 /// A confirmation without the value.
-pub fn thanks(lang: Lang, rng: &mut Rng) -> String {
-    match lang {
-        Lang::En => pick(
-            rng,
-            &[
-                "Thank you for telling me!",
-                "I'll keep that.",
-                "That's good to know.",
-                "I'll remember.",
-                "Oh, nice! Tell me more sometime.",
-            ],
-        ),
-        Lang::Ja => pick(
-            rng,
-            &[
-                "教えてくれてありがとう！",
-                "ちゃんと覚えたよ。",
-                "うん、覚えておくね。",
-                "そうなんだ！いいね。",
-                "へえ、もっと聞きたいな。",
-            ],
-        ),
+pub fn thanks(lang: Lang, rng: &mut Rng) -> &'static str {
+    one_of(lang, "thanks", rng)
+}
+
+/// Other sentences before and after, so that a fact or a question hides in a longer turn: none, one, or several.
+pub fn beside(lang: Lang, text: &str, p: f64, rng: &mut Rng) -> String {
+    let mut out = text.to_owned();
+    let gap = if lang == Lang::En { " " } else { "" };
+    let ended = |t: &str| t.ends_with(['.', '!', '?', '。', '！', '？', '…', ')']);
+    for _ in 0..3 {
+        if !rng.chance(p) {
+            break;
+        }
+        let other = one_of(lang, "beside", rng);
+        if rng.chance(0.6) || !ended(&out) {
+            out = format!("{other}{gap}{out}");
+        } else {
+            out = format!("{out}{gap}{other}");
+        }
     }
-    .to_owned()
+    out
 }
 
 /// Openers, endings, case and slips, as people type. Control character U+0001 (a value's place) is never touched.
@@ -610,79 +190,45 @@ pub fn noise(lang: Lang, text: &str, rng: &mut Rng) -> String {
     match lang {
         Lang::En => {
             if rng.chance(0.25) {
-                let rest = if text.starts_with("I ") || text.starts_with("I'") {
-                    text
-                } else {
-                    lower_initial(&text)
-                };
-                let opener = pick(
-                    rng,
-                    &[
-                        "hey, ",
-                        "Oh, ",
-                        "by the way, ",
-                        "btw ",
-                        "So, ",
-                        "Well, ",
-                        "ok so ",
-                        "Guess what, ",
-                        "hmm, ",
-                        "one more thing: ",
-                    ],
-                );
-                text = format!("{opener}{rest}");
+                let keeps = text.starts_with("I ") || text.starts_with("I'");
+                let rest = if keeps { text } else { lower_initial(&text) };
+                text = format!("{} {rest}", one_of(lang, "open", rng));
             }
             if rng.chance(0.15) {
                 text = text.to_lowercase();
             }
             if rng.chance(0.12) {
-                text.push_str(pick(
-                    rng,
-                    &[
-                        " lol",
-                        " haha",
-                        " :)",
-                        " It's been a long day.",
-                        " Anyway, how are you?",
-                        " just so you know",
-                        " That's all.",
-                    ],
-                ));
+                let close = one_of(lang, "close", rng);
+                let stuck = close.starts_with(['.', '!']);
+                if stuck {
+                    text = text.trim_end_matches(['.', '!', '?']).to_owned();
+                } else {
+                    if close.starts_with(char::is_uppercase)
+                        && !text.ends_with(['.', '!', '?', '\u{1}'])
+                    {
+                        text.push('.');
+                    }
+                    text.push(' ');
+                }
+                text.push_str(close);
             } else if rng.chance(0.12) {
                 text = text.trim_end_matches(['.', '!', '?']).to_owned();
             }
-            if rng.chance(0.05) {
+            if rng.chance(0.06) {
                 text = slip(&text, rng);
             }
         }
         Lang::Ja => {
             if rng.chance(0.25) {
-                let opener = pick(
-                    rng,
-                    &[
-                        "ねえ、",
-                        "あのね、",
-                        "そういえば、",
-                        "えっと、",
-                        "ところで、",
-                        "あ、",
-                        "ちなみに、",
-                        "聞いて、",
-                    ],
-                );
-                text = format!("{opener}{text}");
+                text = format!("{}{text}", one_of(lang, "open", rng));
             }
             if rng.chance(0.12) {
-                let ends = text.ends_with(['。', '！', '？']);
-                text.push_str(pick(
-                    rng,
-                    if ends {
-                        &["今日は疲れたな。", "ふふ。", "それだけ。", "元気？"]
-                    } else {
-                        &["！", "〜", "笑", "…"]
-                    },
-                ));
-            } else if rng.chance(0.12) {
+                if text.ends_with(['。', '！', '？']) {
+                    text.push_str(one_of(lang, "close", rng));
+                } else if !text.ends_with('…') {
+                    text.push_str(["！", "〜", "笑", "…", "w"][rng.below(5)]);
+                }
+            } else if rng.chance(0.15) {
                 text = text.trim_end_matches(['。', '！']).to_owned();
             }
         }
@@ -695,13 +241,17 @@ fn lower_initial(text: &str) -> String {
     chars.next().map_or_else(String::new, |c| c.to_lowercase().chain(chars).collect())
 }
 
-/// Swaps two neighbouring letters.
+/// Swaps or doubles a letter.
 fn slip(text: &str, rng: &mut Rng) -> String {
     let mut chars: Vec<char> = text.chars().collect();
     if chars.len() > 6 {
         let i = 1 + rng.below(chars.len() - 3);
         if chars[i].is_ascii_lowercase() && chars[i + 1].is_ascii_lowercase() {
-            chars.swap(i, i + 1);
+            match rng.below(3) {
+                0 => chars.swap(i, i + 1),
+                1 => chars.insert(i, chars[i]),
+                _ => drop(chars.remove(i)),
+            }
         }
     }
     chars.into_iter().collect()
@@ -710,6 +260,7 @@ fn slip(text: &str, rng: &mut Rng) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tokenizer::chat_format::NoteSentence;
 
     #[test]
     fn names_keep_to_their_side_and_noise_keeps_the_value() {
@@ -718,8 +269,49 @@ mod tests {
             for _ in 0..200 {
                 assert_eq!(Side::of(&name(lang, Side::Train, &mut rng)), Side::Train);
                 assert_eq!(Side::of(&name(lang, Side::HeldOut, &mut rng)), Side::HeldOut);
-                assert!(noise(lang, "My dog is \u{1}.", &mut rng).contains('\u{1}'));
+                let text = noise(lang, "My dog is \u{1}.", &mut rng);
+                assert!(beside(lang, &text, 0.9, &mut rng).contains('\u{1}'));
             }
+        }
+    }
+
+    #[test]
+    fn invented_topics_fit_the_form_of_a_note() {
+        let mut rng = Rng::new(5);
+        for lang in Lang::ALL {
+            for _ in 0..500 {
+                let topic = invented_topic(lang, &mut rng);
+                let sentence = match lang {
+                    Lang::En => format!("your {topic} is Mia."),
+                    Lang::Ja => format!("きみの{topic}はミア。"),
+                };
+                assert_eq!(
+                    NoteSentence::parse(&sentence).map(|n| n.topic().to_owned()),
+                    Some(topic),
+                    "{sentence}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn both_lists_hold_every_section_in_the_right_form() {
+        assert_eq!(EN.keys().collect::<Vec<_>>(), JA.keys().collect::<Vec<_>>());
+        for lang in Lang::ALL {
+            for frame in list(lang, "tell").iter().chain(list(lang, "change")) {
+                assert!(frame.contains("{topic}") && frame.contains("{value}"), "{frame}");
+            }
+            assert!(
+                list(lang, "ask").iter().all(|f| f.contains("{topic}") && !f.contains("{value}"))
+            );
+            assert!(list(lang, "trap").iter().all(|f| f.split(" => ").count() == 2));
+            let named = ["rename", "renamed", "my_name"];
+            assert!(named.iter().flat_map(|s| list(lang, s)).all(|f| f.contains("{n}")));
+            let all: Vec<_> = list(lang, "names").to_vec();
+            let mut once = all.clone();
+            once.sort_unstable();
+            once.dedup();
+            assert_eq!(once.len(), all.len(), "a name stands twice in {}", lang.tag());
         }
     }
 }

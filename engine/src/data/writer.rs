@@ -11,15 +11,15 @@ use crate::{
 /// Loss weight of the first token of a value that must be recalled, and of the first word of an admission.
 pub const ANSWER: f32 = 5.0;
 /// Weight of a value that was told in the turn before.
-pub const ECHO: f32 = 2.0;
+pub(super) const ECHO: f32 = 2.0;
 /// Weight of a value inside a note, and of the decision to open one.
-pub const NOTE_VALUE: f32 = 3.0;
+pub(super) const NOTE_VALUE: f32 = 3.0;
 /// Share of scored tokens in what the person says.
-pub const PERSON: f64 = 0.25;
+pub(super) const PERSON: f64 = 0.25;
 
 /// A companion line with its values marked: text pieces alternate with values.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Piece {
+pub(super) enum Piece {
     /// Plain text; white space at its end belongs to the value behind it.
     Text(String),
     /// A value and its loss weight.
@@ -28,19 +28,19 @@ pub enum Piece {
 
 /// Tokens and, for each, the weight of predicting *it*.
 #[derive(Debug)]
-pub struct Writer<'a> {
+pub(super) struct Writer<'a> {
     tok: &'a Tokenizer,
     /// Tokens so far.
-    pub ids: Vec<TokenId>,
+    pub(super) ids: Vec<TokenId>,
     /// Weight of predicting each token.
-    pub weights: Vec<f32>,
+    pub(super) weights: Vec<f32>,
     /// Source of the sampling of weights.
-    pub rng: Rng,
+    pub(super) rng: Rng,
 }
 
 impl<'a> Writer<'a> {
     /// Nothing written yet.
-    pub fn new(tok: &'a Tokenizer, rng: Rng) -> Self {
+    pub(super) fn new(tok: &'a Tokenizer, rng: Rng) -> Self {
         Self { tok, ids: Vec::new(), weights: Vec::new(), rng }
     }
 
@@ -57,7 +57,7 @@ impl<'a> Writer<'a> {
     }
 
     /// `<u> text`; `values` found in the text are not scored, as nobody could predict them.
-    pub fn person(&mut self, text: &str, values: &[String]) {
+    pub(super) fn person(&mut self, text: &str, values: &[String]) {
         self.push(&[special::USER], 0.0);
         let ids = chat_format::text_ids(self.tok, text);
         let shift = usize::from(text.trim().starts_with(|c: char| c.is_ascii_alphanumeric()));
@@ -79,12 +79,12 @@ impl<'a> Writer<'a> {
     }
 
     /// `<b>`: the companion's turn begins.
-    pub fn companion(&mut self) {
+    pub(super) fn companion(&mut self) {
         self.push(&[special::BOT], 0.0);
     }
 
     /// `<m> your {topic} is {value}. </m>` in the language of the two words.
-    pub fn note(&mut self, sentence: &str) {
+    pub(super) fn note(&mut self, sentence: &str) {
         let Some(form) = chat_format::NoteSentence::parse(sentence) else { return };
         self.push(&[special::NOTE], f64::from(NOTE_VALUE));
         let ids = form.ids(self.tok);
@@ -97,7 +97,7 @@ impl<'a> Writer<'a> {
     }
 
     /// `<mood> pieces <end>`; plain text scores with `weight`.
-    pub fn reply(&mut self, mood: usize, pieces: &[Piece], weight: f64) {
+    pub(super) fn reply(&mut self, mood: usize, pieces: &[Piece], weight: f64) {
         self.push(&[special::mood(mood)], 1.0);
         let mut head = String::new();
         for piece in pieces {
@@ -131,7 +131,7 @@ impl<'a> Writer<'a> {
     }
 
     /// `head` with `weight`, then `rest` whose first token weighs [`ANSWER`]: an admission after its topic.
-    pub fn admission(&mut self, mood: usize, head: &str, rest: &str) {
+    pub(super) fn admission(&mut self, mood: usize, head: &str, rest: &str) {
         self.push(&[special::mood(mood)], 1.0);
         let ids = chat_format::text_ids(self.tok, head);
         self.push(&ids, 1.0);
@@ -143,7 +143,7 @@ impl<'a> Writer<'a> {
     }
 
     /// `<doc> text <end>` of ids made before.
-    pub fn raw(&mut self, ids: &[TokenId], weights: impl Fn(usize) -> f64) {
+    pub(super) fn raw(&mut self, ids: &[TokenId], weights: impl Fn(usize) -> f64) {
         for (i, id) in ids.iter().enumerate() {
             self.push(&[*id], weights(i));
         }

@@ -1,68 +1,54 @@
-//! Ternary weights in 2 bits, and the order in which the kernels want the activations.
+//! Layouts of a ternary matrix: packed rows for files, tiles for the kernels.
 //!
-//! On disk and in memory: row-major `[rows, cols / 4]` bytes; byte `b` of a row holds weights `4b … 4b+3`, weight `4b + s`
-//! in bits `2s` and `2s + 1` as `value + 1` (0, 1, 2). `cols` is a multiple of 64.
-//!
-//! Shifting a vector of bytes by `2s` leaves weights `s, 4 + s, 8 + s …`, so activations are stored as four planes of
-//! every [`BLOCK`] columns: plane `s` of a block holds its columns `s, 4 + s, …`.
+//! Packed (canonical, in files): `[out, in/4]` bytes, four weights a byte, code = weight + 1 in two bits, low bits first.
+//! Tiled (in memory): groups of 32 rows; in a group, blocks of 16 columns; a block is 128 bytes, byte `4·row + c` holds
+//! columns `c`, `4 + c`, `8 + c`, `12 + c` of its row, low bits first. One shift and mask then yields four
+//! neighboring columns of 8 (or 16) rows, which is what the dot product instructions add up.
 
-/// Columns of a block of activations: 32 bytes of packed weights.
-pub const BLOCK: usize = 128;
+/// Rows of a tile group.
+pub const TILE_ROWS: usize = 32;
+/// Columns of a block.
+pub const TILE_COLS: usize = 16;
+/// Bytes of a block: 32 rows, 16 columns, two bits each.
+pub const TILE_BYTES: usize = TILE_ROWS * TILE_COLS / 4;
 
-/// Packs ternary values −1, 0, 1.
-///
-/// # Panics
-/// If the length is not a multiple of 4. Values outside −1..1 are clamped.
-pub fn pack(values: &[i8]) -> Vec<u8> {
-    let (groups, rest) = values.as_chunks::<4>();
-    assert!(rest.is_empty(), "packed rows have a multiple of four weights");
-    groups
+/// Packs weights −1, 0, 1 `[.., in]` to bytes `[.., in/4]`; the length must be a multiple of 4.
+pub fn pack(weights: &[i8]) -> Vec<u8> {
+    weights
+        .as_chunks::<4>()
+        .0
         .iter()
-        .map(|g| {
-            g.iter()
-                .enumerate()
-                .fold(0u8, |b, (s, v)| b | ((v.clamp(&-1, &1) + 1) as u8) << (2 * s))
-        })
+        .map(|w| (0..4).fold(0, |byte, i| byte | (((w[i] + 1) as u8 & 3) << (2 * i))))
         .collect()
 }
 
-/// Inverse of [`pack`]; code 3, which no writer makes, reads as 2.
-pub fn unpack(bytes: &[u8]) -> Vec<i8> {
-    bytes.iter().flat_map(|b| (0..4).map(move |s| (b >> (2 * s) & 3) as i8 - 1)).collect()
+/// Weights −1, 0, 1 of packed bytes.
+pub fn unpack(packed: &[u8]) -> Vec<i8> {
+    packed.iter().flat_map(|byte| (0..4).map(move |i| ((byte >> (2 * i)) & 3) as i8 - 1)).collect()
 }
 
-/// Whether no byte holds the code 3.
-pub fn is_ternary(bytes: &[u8]) -> bool {
-    bytes.iter().all(|b| b & (b >> 1) & 0x55 == 0)
+/// Whether every two-bit code is 0, 1 or 2.
+pub fn codes_are_valid(packed: &[u8]) -> bool {
+    packed.iter().all(|byte| byte & (byte >> 1) & 0x55 == 0)
 }
 
-/// Activations of one token in the order of the kernels, with their sum.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Activations {
-    /// Four planes for every block; the last block may be half (64 columns, planes of 16).
-    pub planes: Vec<i8>,
-    /// Sum of all, which corrects the codes 0, 1, 2 to −1, 0, 1.
-    pub sum: i32,
-}
-
-impl Activations {
-    /// Reorders `x` (a multiple of 64 numbers).
-    ///
-    /// # Panics
-    /// If the length is not a multiple of 64.
-    pub fn set(&mut self, x: &[i8]) {
-        assert!(x.len() % 64 == 0, "{} columns are not a multiple of 64", x.len());
-        self.planes.resize(x.len(), 0);
-        self.sum = x.iter().map(|v| i32::from(*v)).sum();
-        for (x, planes) in x.chunks(BLOCK).zip(self.planes.chunks_mut(BLOCK)) {
-            let len = x.len() / 4;
-            for (i, group) in x.as_chunks::<4>().0.iter().enumerate() {
-                for (s, v) in group.iter().enumerate() {
-                    planes[s * len + i] = *v;
+/// Packed rows `[out, in/4]` as tiles; `out` is a multiple of 32 and `in` of 16.
+pub fn tile(packed: &[u8], n_in: usize) -> Vec<u8> {
+    let row_bytes = n_in / 4;
+    let mut out = vec![0; packed.len()];
+    let group_bytes = TILE_ROWS * row_bytes;
+    for (group, rows) in out.chunks_exact_mut(group_bytes).zip(packed.chunks_exact(group_bytes)) {
+        for (block, tile) in group.as_chunks_mut::<TILE_BYTES>().0.iter_mut().enumerate() {
+            for (row, quad) in tile.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                // Byte s of the source holds columns 4s..4s+4: a 4×4 transposition of two-bit codes.
+                let source = &rows[row * row_bytes + block * 4..][..4];
+                for (c, byte) in quad.iter_mut().enumerate() {
+                    *byte = (0..4).fold(0, |b, s| b | (((source[s] >> (2 * c)) & 3) << (2 * s)));
                 }
             }
         }
     }
+    out
 }
 
 #[cfg(test)]
@@ -70,12 +56,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packing_is_reversible() {
-        let values: Vec<i8> = (0..256).map(|i| [1, 0, -1, -1, 0, 1, 1][i % 7]).collect();
-        let bytes = pack(&values);
-        assert_eq!(bytes.len(), 64);
-        assert_eq!(unpack(&bytes), values);
-        assert!(is_ternary(&bytes));
-        assert!(!is_ternary(&[0b1100_0000]));
+    fn packing_comes_back_and_bad_codes_are_seen() {
+        let weights: Vec<i8> = (0..64).map(|i| (i * 7 % 3) as i8 - 1).collect();
+        let packed = pack(&weights);
+        assert_eq!(unpack(&packed), weights);
+        assert!(codes_are_valid(&packed));
+        assert!(!codes_are_valid(&[0b0011_0001]));
+        assert_eq!(pack(&[-1, 0, 1, -1]), [0b0010_0100]);
     }
 }

@@ -345,7 +345,7 @@ dispatched! {
     /// tokens into `kept` when it is not empty.
     fn scan_head<const D: usize>(input: &HeadInput, state: &mut [f32], o: &mut [f32], kept: &mut [f32]) {
         for t in 0..input.eta.len() {
-            if !kept.is_empty() && t % STATE_STRIDE == 0 {
+            if !kept.is_empty() && t.is_multiple_of(STATE_STRIDE) {
                 let at = t / STATE_STRIDE * D * D;
                 kept[at..at + D * D].copy_from_slice(state);
             }
@@ -387,7 +387,7 @@ dispatched! {
         let tokens = input.eta.len();
         let mut ds = vec![[0f32; D]; D];
         let mut states = vec![0f32; (STATE_STRIDE + 1) * D * D];
-        let mut us = vec![[0f32; D]; STATE_STRIDE];
+        let mut us = [[0f32; D]; STATE_STRIDE];
         for block in (0..tokens.div_ceil(STATE_STRIDE)).rev() {
             let first = block * STATE_STRIDE;
             let n = STATE_STRIDE.min(tokens - first);

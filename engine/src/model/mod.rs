@@ -103,24 +103,24 @@ impl ModelConfig {
             |ok: bool, text: &str| if ok { Ok(()) } else { Err(format!("model config: {text}")) };
         let range = |v: usize, lo: usize, hi: usize| v >= lo && v <= hi;
         rule(
-            range(self.vocab_size, 64, 1 << 20) && self.vocab_size % 64 == 0,
+            range(self.vocab_size, 64, 1 << 20) && self.vocab_size.is_multiple_of(64),
             "vocab_size must be a multiple of 64, 64 to 2^20",
         )?;
         rule(
-            range(self.d_model, 64, 1 << 14) && self.d_model % 64 == 0,
+            range(self.d_model, 64, 1 << 14) && self.d_model.is_multiple_of(64),
             "d_model must be a multiple of 64, 64 to 16384",
         )?;
         rule(
-            range(self.d_ff, 64, 1 << 16) && self.d_ff % 64 == 0,
+            range(self.d_ff, 64, 1 << 16) && self.d_ff.is_multiple_of(64),
             "d_ff must be a multiple of 64, 64 to 65536",
         )?;
         rule(range(self.n_layers, 1, 256), "n_layers must be 1 to 256")?;
         rule(
-            range(self.head_dim, 16, 256) && self.head_dim % 16 == 0,
+            range(self.head_dim, 16, 256) && self.head_dim.is_multiple_of(16),
             "head_dim must be a multiple of 16, 16 to 256",
         )?;
         rule(
-            range(self.n_heads(), 1, 256) && self.d_heads() % 64 == 0,
+            range(self.n_heads(), 1, 256) && self.d_heads().is_multiple_of(64),
             "heads times head_dim must be a multiple of 64, at most 256 heads",
         )?;
         rule(

@@ -1,344 +1,481 @@
-//! The stack out of `kernels`: packed ternary weights, read-only, the state passed in.
+//! The model in use: ternary weights in tiles, int8 activations, the forward pass in the same order of lines as
+//! `trainable.rs`.
 //!
-//! The inference twin of `trainable.rs`, in the same order of lines; a test ties the two token by token.
-//! Knows no text and no files: weights come from a [`WeightSource`].
+//! [`PackedModel`] is read-only and shared; what a talk changes is a [`ModelState`] of fixed size. A token costs the same
+//! whatever was read before. Reading in chunks gives bit for bit what token by token gives: every value of a token is
+//! computed by the same operations in the same order, and a chunk only takes the ternary codes apart once for all.
 
-use super::{HeadKind, ModelConfig, QUANT_EPS};
+use super::{CONV_WIDTH, HeadKind, ModelConfig, QUANT_EPS};
 use crate::{
     kernels::{
-        Isa,
-        float::{self, PreActivation},
-        pack::Activations,
-        ternary::gemv_t2_i8,
+        Isa, Kernels, Pool,
+        pack::{self, TILE_ROWS},
+        scalar,
     },
-    tokenizer::chat_format::gate_after,
+    rng::Rng,
+    tokenizer::{TokenId, chat_format::gate_after},
 };
 
-/// Where a model's tensors come from. Names and shapes: [`super::param_specs`].
-pub trait WeightSource {
-    /// Why a tensor could not be had.
-    type Error;
-    /// A full-precision tensor.
-    ///
-    /// # Errors
-    /// If it is missing or has another shape.
-    fn floats(&mut self, name: &str, len: usize) -> Result<Vec<f32>, Self::Error>;
-    /// A ternary matrix `[rows, cols]` in 2 bits, and one scale for each of its `parts`.
-    ///
-    /// # Errors
-    /// As above.
-    fn ternary(
-        &mut self,
-        name: &str,
-        rows: usize,
-        cols: usize,
-        parts: usize,
-    ) -> Result<TernaryMatrix, Self::Error>;
-    /// int8 rows `[rows, cols]` and one scale for each row.
-    ///
-    /// # Errors
-    /// As above.
-    fn int8(
-        &mut self,
-        name: &str,
-        rows: usize,
-        cols: usize,
-    ) -> Result<(Vec<i8>, Vec<f32>), Self::Error>;
-}
+/// Most tokens that are read in one go.
+pub const MAX_CHUNK: usize = 64;
+/// Ternary multiply-adds from which a product is shared between threads: some ten microseconds of work.
+const SHARE_FROM: usize = 1 << 20;
+/// The same for the output head, which is slower per multiply-add.
+const SHARE_HEAD_FROM: usize = 1 << 18;
 
-/// A packed matrix; rows are equal parts with one scale each.
-#[derive(Debug, Clone)]
-pub struct TernaryMatrix {
-    /// `[rows, cols / 4]` bytes, layout of `kernels::pack`.
-    pub data: Vec<u8>,
-    /// Absmean scale of each part.
-    pub scales: Vec<f32>,
-}
-
-impl TernaryMatrix {
-    /// `out = W · x · absmax / 127`.
-    fn apply(&self, isa: Isa, x: &Activations, absmax: f32, sums: &mut Vec<i32>, out: &mut [f32]) {
-        sums.resize(out.len(), 0);
-        gemv_t2_i8(isa, &self.data, x, sums);
-        let rows = out.len() / self.scales.len();
-        for ((out, sums), scale) in out.chunks_mut(rows).zip(sums.chunks(rows)).zip(&self.scales) {
-            let scale = scale * absmax / 127.0;
-            for (o, s) in out.iter_mut().zip(sums) {
-                *o = *s as f32 * scale;
-            }
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Layer {
-    ttt_norm: Vec<f32>,
-    qkvg: TernaryMatrix,
-    /// `[4, 3·H·D]`, oldest tap first.
-    taps: Vec<f32>,
-    gate_weight: Vec<f32>,
-    gate_bias: Vec<f32>,
-    head_norm: Vec<f32>,
-    o_norm: Vec<f32>,
-    o: TernaryMatrix,
-    ffn_norm: Vec<f32>,
-    up: TernaryMatrix,
-    down_norm: Vec<f32>,
-    down: TernaryMatrix,
-}
-
-/// What one layer has learned.
+/// What one layer remembers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerState {
-    /// Fast weights `[H, D, D]`, session heads first.
+    /// Fast weights `[H, D, D]`, rows by key.
     pub fast: Vec<f32>,
     /// Last three inputs of the convolution `[3, 3·H·D]`, oldest first.
     pub conv: Vec<f32>,
 }
 
-/// Everything that reading changes.
+/// What a model remembers: the only thing that grows older while it reads; its size never changes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelState {
-    /// One for each layer.
+    /// One entry per layer.
     pub layers: Vec<LayerState>,
-    /// A note is open: the lifelong heads learn.
+    /// A note is open: the lifelong heads may learn.
     pub note: bool,
 }
 
 impl ModelState {
-    /// Nothing learned.
+    /// Nothing read yet.
     pub fn new(cfg: &ModelConfig) -> Self {
+        let hd = cfg.d_heads();
         let layer = LayerState {
-            fast: vec![0.0; cfg.d_heads() * cfg.head_dim],
-            conv: vec![0.0; 9 * cfg.d_heads()],
+            fast: vec![0.0; hd * cfg.head_dim],
+            conv: vec![0.0; (CONV_WIDTH - 1) * 3 * hd],
         };
         Self { layers: vec![layer; cfg.n_layers], note: false }
     }
 }
 
-/// Room for one token on its way through the stack. Holds nothing that lasts.
-#[derive(Debug, Clone, Default)]
-pub struct Scratch {
+/// A ternary matrix in tiles.
+#[derive(Debug, Clone)]
+pub(crate) struct Ternary {
+    tiles: Vec<u8>,
+    /// One scale for each of equal blocks of rows.
+    scales: Vec<f32>,
+    rows: usize,
+    cols: usize,
+}
+
+impl Ternary {
+    /// From packed rows `[rows, cols/4]`.
+    pub(crate) fn new(packed: &[u8], cols: usize, scales: Vec<f32>) -> Self {
+        Self { tiles: pack::tile(packed, cols), scales, rows: packed.len() * 4 / cols, cols }
+    }
+}
+
+/// Weights of one block, named as in `param_specs`.
+#[derive(Debug, Clone)]
+pub(crate) struct Layer {
+    pub(crate) ttt_norm: Vec<f32>,
+    pub(crate) qkvg: Ternary,
+    /// Taps `[4, 3·H·D]`: transposed from the file's `[3·H·D, 4]`.
+    pub(crate) conv: Vec<f32>,
+    pub(crate) gate_weight: Vec<f32>,
+    pub(crate) gate_bias: Vec<f32>,
+    pub(crate) head_norm: Vec<f32>,
+    pub(crate) o_norm: Vec<f32>,
+    pub(crate) o: Ternary,
+    pub(crate) ffn_norm: Vec<f32>,
+    pub(crate) up: Ternary,
+    pub(crate) down_norm: Vec<f32>,
+    pub(crate) down: Ternary,
+}
+
+/// Taps `[W, 4]` as `[4, W]`.
+pub(crate) fn transposed_taps(conv: &[f32]) -> Vec<f32> {
+    let w = conv.len() / CONV_WIDTH;
+    (0..conv.len()).map(|n| conv[n % w * CONV_WIDTH + n / w]).collect()
+}
+
+/// Int8 rows of an embedding `[V, C]` and the scale of each, `max(absmax, eps) / 127`.
+pub fn quantize_embedding(embed: &[f32], width: usize) -> (Vec<i8>, Vec<f32>) {
+    let mut scales = Vec::with_capacity(embed.len() / width);
+    let mut out = Vec::with_capacity(embed.len());
+    for row in embed.chunks_exact(width) {
+        let absmax = row.iter().fold(QUANT_EPS, |m, v| m.max(v.abs()));
+        let scale = absmax * (1.0 / 127.0f64) as f32;
+        out.extend(row.iter().map(|v| (v / scale).round().clamp(-127.0, 127.0) as i8));
+        scales.push(scale);
+    }
+    (out, scales)
+}
+
+/// Where and how the arithmetic is done.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    kernels: Kernels,
+    pool: Pool,
+}
+
+impl Engine {
+    /// `threads` 0: as many as the processor has, at most four. `isa` `None`: the active one.
+    pub(crate) fn new(threads: usize, isa: Option<Isa>) -> Result<Self, String> {
+        let kernels = isa.map_or_else(|| Ok(Kernels::active()), Kernels::new)?;
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, |n| n.get().min(4)),
+            n => n.min(256),
+        };
+        Ok(Self { kernels, pool: Pool::new(threads) })
+    }
+
+    /// `out[t] = w · x[t] · γ · step[t]`: `x [n, in]` int8, `out [n, rows]`.
+    fn ternary(&self, w: &Ternary, x: &Quantized<'_>, acc: &mut Vec<i32>, out: &mut [f32]) {
+        let n = x.sums.len();
+        acc.resize(n * w.rows, 0);
+        let group_bytes = w.cols * TILE_ROWS / 4;
+        let job = |first: usize, acc: &mut [i32]| {
+            let groups = acc.len() / (n * TILE_ROWS);
+            self.kernels.tiles(
+                &w.tiles[first * group_bytes..][..groups * group_bytes],
+                x.q,
+                x.sums,
+                acc,
+            );
+        };
+        if n * w.rows * w.cols >= SHARE_FROM {
+            self.pool.split(acc, n * TILE_ROWS, job);
+        } else {
+            job(0, acc);
+        }
+        let part_rows = w.rows / w.scales.len();
+        for (group, acc) in acc.chunks_exact(n * TILE_ROWS).enumerate() {
+            let gamma = w.scales[group * TILE_ROWS / part_rows];
+            for ((t, acc), step) in acc.chunks_exact(TILE_ROWS).enumerate().zip(x.steps) {
+                let scale = gamma * step;
+                let out = &mut out[t * w.rows + group * TILE_ROWS..][..TILE_ROWS];
+                for (o, a) in out.iter_mut().zip(acc) {
+                    *o = *a as f32 * scale;
+                }
+            }
+        }
+    }
+}
+
+/// Int8 activations `[n, in]` with the size of a step and the sum of each row.
+struct Quantized<'a> {
+    q: &'a [i8],
+    steps: &'a [f32],
+    sums: &'a [i32],
+}
+
+/// Buffers of one call.
+#[derive(Default)]
+struct Scratch {
     norm: Vec<f32>,
-    int8: Vec<i8>,
-    acts: Activations,
+    q: Vec<i8>,
+    steps: Vec<f32>,
     sums: Vec<i32>,
+    acc: Vec<i32>,
     qkvg: Vec<f32>,
-    qkv: Vec<f32>,
     gates: Vec<f32>,
+    conv: Vec<f32>,
+    heads: Vec<f32>,
     o: Vec<f32>,
     y: Vec<f32>,
     up: Vec<f32>,
-    delta: Vec<f32>,
 }
 
-/// A model ready to read: weights packed, nothing in it changes.
-#[derive(Debug, Clone)]
+impl Scratch {
+    /// RMSNorm, `relu²` before it where asked, int8 rounding of every row of `x [n, width]`.
+    fn quantize(&mut self, kernels: Kernels, x: &[f32], gain: &[f32], squared_relu: bool) {
+        let width = gain.len();
+        self.norm.clear();
+        self.norm.extend_from_slice(x);
+        self.q.resize(x.len(), 0);
+        self.steps.clear();
+        self.sums.clear();
+        for (x, q) in self.norm.chunks_exact_mut(width).zip(self.q.chunks_exact_mut(width)) {
+            let (step, sum) = kernels.norm_quantize(x, gain, squared_relu, q);
+            self.steps.push(step);
+            self.sums.push(sum);
+        }
+    }
+}
+
+/// Ternary model, read-only. Share it between talks and threads.
+#[derive(Debug)]
 pub struct PackedModel {
-    cfg: ModelConfig,
-    isa: Isa,
-    /// `[V, C]`.
-    embed: Vec<i8>,
-    embed_scale: Vec<f32>,
-    embed_norm: Vec<f32>,
-    layers: Vec<Layer>,
-    final_norm: Vec<f32>,
+    pub(crate) config: ModelConfig,
+    /// `[V, C]`
+    pub(crate) embed: Vec<i8>,
+    /// `[V]`
+    pub(crate) embed_scale: Vec<f32>,
+    pub(crate) embed_norm: Vec<f32>,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) final_norm: Vec<f32>,
+    pub(crate) engine: Engine,
 }
 
 impl PackedModel {
-    /// Takes all tensors of a model.
-    ///
-    /// # Errors
-    /// The first error of the source.
-    pub fn from_source<S: WeightSource>(
-        cfg: &ModelConfig,
-        isa: Isa,
-        source: &mut S,
-    ) -> Result<Self, S::Error> {
-        let (c, hd, f, h) = (cfg.d_model, cfg.d_heads(), cfg.d_ff, cfg.n_heads());
-        let (embed, embed_scale) = source.int8("embed", cfg.vocab_size, c)?;
-        let embed_norm = source.floats("embed_norm", c)?;
-        let mut layers = Vec::with_capacity(cfg.n_layers);
-        for i in 0..cfg.n_layers {
-            let p = |name: &str| format!("layers.{i}.{name}");
-            let conv = source.floats(&p("ttt.conv"), 3 * hd * 4)?;
-            layers.push(Layer {
-                ttt_norm: source.floats(&p("ttt.norm"), c)?,
-                qkvg: source.ternary(&p("ttt.qkvg"), 4 * hd, c, 4)?,
-                taps: (0..conv.len()).map(|n| conv[n % (3 * hd) * 4 + n / (3 * hd)]).collect(),
-                gate_weight: source.floats(&p("ttt.gate.weight"), 2 * h * c)?,
-                gate_bias: source.floats(&p("ttt.gate.bias"), 2 * h)?,
-                head_norm: source.floats(&p("ttt.head_norm"), cfg.head_dim)?,
-                o_norm: source.floats(&p("ttt.o_norm"), hd)?,
-                o: source.ternary(&p("ttt.o"), c, hd, 1)?,
-                ffn_norm: source.floats(&p("ffn.norm"), c)?,
-                up: source.ternary(&p("ffn.up"), f, c, 1)?,
-                down_norm: source.floats(&p("ffn.down_norm"), f)?,
-                down: source.ternary(&p("ffn.down"), c, f, 1)?,
-            });
-        }
-        let final_norm = source.floats("final_norm", c)?;
-        Ok(Self { cfg: cfg.clone(), isa, embed, embed_scale, embed_norm, layers, final_norm })
-    }
-
     /// Shapes.
     pub fn config(&self) -> &ModelConfig {
-        &self.cfg
+        &self.config
     }
 
-    /// Instruction set of its integer kernels.
+    /// Instruction set in use.
     pub fn isa(&self) -> Isa {
-        self.isa
+        self.engine.kernels.isa()
     }
 
-    /// Reads tokens; `state` learns from them. Returns the hidden state `[C]` after the last one, before the final norm.
-    ///
-    /// Goes layer by layer through the whole of `ids`, so that a layer's weights stay in the cache; the result is that of
-    /// reading token by token, bit for bit.
-    ///
-    /// # Panics
-    /// If `ids` is empty or an id is outside the vocabulary.
-    pub fn forward(&self, ids: &[u32], state: &mut ModelState, s: &mut Scratch) -> Vec<f32> {
-        let c = self.cfg.d_model;
-        let mut open = Vec::with_capacity(ids.len());
-        let mut xs = vec![0f32; ids.len() * c];
-        s.norm.resize(c, 0.0);
-        for (id, x) in ids.iter().zip(xs.chunks_exact_mut(c)) {
-            state.note = gate_after(state.note, *id);
-            open.push(state.note);
-            let row = *id as usize;
-            for (n, e) in s.norm.iter_mut().zip(&self.embed[row * c..(row + 1) * c]) {
-                *n = f32::from(*e) * self.embed_scale[row];
-            }
-            float::rms_norm(&s.norm, &self.embed_norm, PreActivation::None, x);
-        }
-        for (layer, learned) in self.layers.iter().zip(&mut state.layers) {
-            for (x, open) in xs.chunks_exact_mut(c).zip(&open) {
-                self.ttt(layer, learned, *open, x, s);
-                self.ffn(layer, x, s);
-            }
-        }
-        xs.split_off(xs.len() - c)
+    /// Threads in use.
+    pub fn threads(&self) -> usize {
+        self.engine.pool.threads()
     }
 
-    /// `x += TTT(x, state)`.
-    fn ttt(
-        &self,
-        layer: &Layer,
-        learned: &mut LayerState,
-        note_open: bool,
-        x: &mut [f32],
-        s: &mut Scratch,
-    ) {
-        let (hd, d, h) = (self.cfg.d_heads(), self.cfg.head_dim, self.cfg.n_heads());
-        let absmax = norm_quantize(x, &layer.ttt_norm, PreActivation::None, s);
-        s.qkvg.resize(4 * hd, 0.0);
-        layer.qkvg.apply(self.isa, &s.acts, absmax, &mut s.sums, &mut s.qkvg);
-        for (n, q) in s.norm.iter_mut().zip(&s.int8) {
-            *n = f32::from(*q) * (absmax / 127.0);
+    /// Bytes of all weights in memory.
+    pub fn weight_bytes(&self) -> usize {
+        let ternary = |w: &Ternary| w.tiles.len();
+        let per_layer = |l: &Layer| {
+            ternary(&l.qkvg)
+                + ternary(&l.o)
+                + ternary(&l.up)
+                + ternary(&l.down)
+                + 4 * (l.conv.len() + l.gate_weight.len())
+        };
+        self.embed.len()
+            + 4 * self.embed_scale.len()
+            + self.layers.iter().map(per_layer).sum::<usize>()
+    }
+
+    /// Reads one token; returns the hidden state `[C]` after it, which [`PackedModel::logits`] takes.
+    ///
+    /// An id outside of the vocabulary counts as id 0.
+    pub fn forward_token(&self, id: TokenId, state: &mut ModelState) -> Vec<f32> {
+        self.forward_chunk(&[id], state, &mut Scratch::default())
+    }
+
+    /// Reads tokens in chunks; returns the hidden states of all, `[T, C]`.
+    pub fn forward_all(&self, ids: &[TokenId], state: &mut ModelState) -> Vec<f32> {
+        let mut scratch = Scratch::default();
+        let mut out = Vec::with_capacity(ids.len() * self.config.d_model);
+        for chunk in ids.chunks(MAX_CHUNK) {
+            out.extend(self.forward_chunk(chunk, state, &mut scratch));
         }
-        s.gates.resize(2 * h, 0.0);
-        float::gemv_f32(&layer.gate_weight, &s.norm, &layer.gate_bias, &mut s.gates);
-        s.qkv.resize(3 * hd, 0.0);
-        float::conv_silu_step(&s.qkvg[..3 * hd], &mut learned.conv, &layer.taps, &mut s.qkv);
-        float::l2_normalize_rows(&mut s.qkv[..2 * hd], d);
+        out
+    }
+
+    /// Reads tokens in chunks; returns the hidden state `[C]` after the last, empty if there are none.
+    pub fn forward_tokens(&self, ids: &[TokenId], state: &mut ModelState) -> Vec<f32> {
+        let mut scratch = Scratch::default();
+        let mut last = Vec::new();
+        for chunk in ids.chunks(MAX_CHUNK) {
+            last = self.forward_chunk(chunk, state, &mut scratch);
+        }
+        last.split_off(last.len().saturating_sub(self.config.d_model))
+    }
+
+    /// Logits `[V]` of a hidden state `[C]`.
+    ///
+    /// The normalized state is rounded to 14 bits, so that the product with the int8 embedding is exact on every
+    /// processor.
+    pub fn logits(&self, hidden: &[f32], out: &mut [f32]) {
+        let c = self.config.d_model;
+        let mut h = vec![0f32; c];
+        self.engine.kernels.rms_norm(hidden, &self.final_norm, &mut h);
+        let absmax = h.iter().fold(QUANT_EPS, |m, v| m.max(v.abs()));
+        let (scale, step) = (scalar::HEAD_ACT_MAX / absmax, absmax / scalar::HEAD_ACT_MAX);
+        let q: Vec<i16> = h.iter().map(|v| (v * scale).round() as i16).collect();
+        let job = |first: usize, out: &mut [f32]| {
+            let rows = first..first + out.len();
+            self.engine.kernels.gemv_i8(&self.embed[rows.start * c..rows.end * c], &q, out);
+            for (o, s) in out.iter_mut().zip(&self.embed_scale[rows]) {
+                *o *= s * step;
+            }
+        };
+        if out.len() * c >= SHARE_HEAD_FROM {
+            self.engine.pool.split(out, 1, job)
+        } else {
+            job(0, out)
+        }
+    }
+
+    /// Hidden states `[n, C]` of a chunk.
+    fn forward_chunk(&self, ids: &[TokenId], state: &mut ModelState, s: &mut Scratch) -> Vec<f32> {
+        let (cfg, engine, kernels) = (&self.config, &self.engine, self.engine.kernels);
+        let (n, c, h, hd) = (ids.len(), cfg.d_model, cfg.n_heads(), cfg.d_heads());
+        let mut note = Vec::with_capacity(n);
+        let mut x = vec![0f32; n * c];
+        let mut row = vec![0f32; c];
+        for (id, x) in ids.iter().zip(x.chunks_exact_mut(c)) {
+            let id = if (*id as usize) < cfg.vocab_size { *id } else { 0 };
+            state.note = gate_after(state.note, id);
+            note.push(state.note);
+            let scale = self.embed_scale[id as usize];
+            for (r, e) in row.iter_mut().zip(&self.embed[id as usize * c..][..c]) {
+                *r = f32::from(*e) * scale;
+            }
+            kernels.rms_norm(&row, &self.embed_norm, x);
+        }
+        for (layer, memory) in self.layers.iter().zip(&mut state.layers) {
+            s.quantize(kernels, &x, &layer.ttt_norm, false);
+            s.qkvg.resize(n * 4 * hd, 0.0);
+            let hq = Quantized { q: &s.q, steps: &s.steps, sums: &s.sums };
+            engine.ternary(&layer.qkvg, &hq, &mut s.acc, &mut s.qkvg);
+            s.gates.resize(n * 2 * h, 0.0);
+            for (t, gates) in s.gates.chunks_exact_mut(2 * h).enumerate() {
+                for (r, q) in row.iter_mut().zip(&s.q[t * c..][..c]) {
+                    *r = f32::from(*q) * s.steps[t];
+                }
+                kernels.gemv_f32(&layer.gate_weight, &layer.gate_bias, &row, gates);
+            }
+            self.fast_weights(layer, memory, &note, s);
+            s.quantize(kernels, &s.y.clone(), &layer.o_norm, false);
+            s.up.resize(n * c.max(cfg.d_ff), 0.0);
+            let hq = Quantized { q: &s.q, steps: &s.steps, sums: &s.sums };
+            engine.ternary(&layer.o, &hq, &mut s.acc, &mut s.up[..n * c]);
+            x.iter_mut().zip(&s.up).for_each(|(x, y)| *x += y);
+
+            s.quantize(kernels, &x, &layer.ffn_norm, false);
+            let hq = Quantized { q: &s.q, steps: &s.steps, sums: &s.sums };
+            engine.ternary(&layer.up, &hq, &mut s.acc, &mut s.up[..n * cfg.d_ff]);
+            let up = std::mem::take(&mut s.up);
+            s.quantize(kernels, &up[..n * cfg.d_ff], &layer.down_norm, true);
+            s.up = up;
+            let hq = Quantized { q: &s.q, steps: &s.steps, sums: &s.sums };
+            engine.ternary(&layer.down, &hq, &mut s.acc, &mut s.up[..n * c]);
+            x.iter_mut().zip(&s.up).for_each(|(x, y)| *x += y);
+        }
+        x
+    }
+
+    /// Convolution, gates, delta rule, head norm and output gate of a chunk: `s.qkvg`, `s.gates` to `s.y [n, H·D]`.
+    fn fast_weights(&self, layer: &Layer, memory: &mut LayerState, note: &[bool], s: &mut Scratch) {
+        let (cfg, engine, kernels) = (&self.config, &self.engine, self.engine.kernels);
+        let (n, h, d, hd) = (note.len(), cfg.n_heads(), cfg.head_dim, cfg.d_heads());
+        let (w3, keep) = (3 * hd, CONV_WIDTH - 1);
+        s.conv.resize(n * w3, 0.0);
+        for (t, out) in s.conv.chunks_exact_mut(w3).enumerate() {
+            let rows = std::array::from_fn(|j| match (t + j).checked_sub(keep) {
+                None => &memory.conv[(t + j) * w3..][..w3],
+                Some(at) => &s.qkvg[at * 4 * hd..][..w3],
+            });
+            kernels.conv_silu(&layer.conv, rows, out);
+        }
+        for j in 0..keep {
+            match (n + j).checked_sub(keep) {
+                None => memory.conv.copy_within((n + j) * w3..(n + j + 1) * w3, j * w3),
+                Some(at) => {
+                    memory.conv[j * w3..][..w3].copy_from_slice(&s.qkvg[at * 4 * hd..][..w3])
+                }
+            }
+        }
+
+        for t in s.conv.chunks_exact_mut(w3) {
+            t[..2 * hd].chunks_exact_mut(d).for_each(|x| kernels.l2_normalize(x));
+        }
+        s.heads.resize(h * n * d, 0.0);
+        let (conv, gates) = (&s.conv, &s.gates);
+        let job = |first: usize, fast: &mut [f32], out: &mut [f32]| {
+            for (i, (fast, out)) in
+                fast.chunks_exact_mut(d * d).zip(out.chunks_exact_mut(n * d)).enumerate()
+            {
+                let head = first + i;
+                for (t, o) in out.chunks_exact_mut(d).enumerate() {
+                    let z = &conv[t * w3..][..w3];
+                    let qkv = [0, 1, 2].map(|part| &z[part * hd + head * d..][..d]);
+                    let (e, a) = (gates[t * 2 * h + head], gates[t * 2 * h + h + head]);
+                    kernels.ttt_step(qkv, gate_values(cfg, head, note[t], e, a), fast, o);
+                }
+            }
+        };
+        if n * h * d * d * 8 >= SHARE_FROM {
+            engine.pool.split2((&mut memory.fast, d * d), (&mut s.heads, n * d), job);
+        } else {
+            job(0, &mut memory.fast, &mut s.heads);
+        }
+        s.y.resize(n * hd, 0.0);
         s.o.resize(hd, 0.0);
-        for head in 0..h {
-            let at = head * d..(head + 1) * d;
-            let tau = self.cfg.session_tau_max.get(head).copied();
-            let (eta, alpha) = float::gate_values(tau, s.gates[head], s.gates[h + head]);
-            let closed = self.cfg.head_kind(head) == HeadKind::Lifelong && !note_open;
-            float::ttt_step(
-                (
-                    &s.qkv[at.clone()],
-                    &s.qkv[hd + at.start..hd + at.end],
-                    &s.qkv[2 * hd + at.start..2 * hd + at.end],
-                ),
-                (if closed { 0.0 } else { eta }, alpha),
-                &mut learned.fast[head * d * d..(head + 1) * d * d],
-                &mut s.o[at],
-            );
+        for (t, y) in s.y.chunks_exact_mut(hd).enumerate() {
+            for (head, o) in s.o.chunks_exact_mut(d).enumerate() {
+                o.copy_from_slice(&s.heads[(head * n + t) * d..][..d]);
+            }
+            let g = &s.qkvg[t * 4 * hd + w3..][..hd];
+            kernels.head_norm_gate(&s.o, g, &layer.head_norm, y);
         }
-        let mut y = std::mem::take(&mut s.y);
-        y.resize(hd, 0.0);
-        float::head_norm_gate_rows(&s.o, &s.qkvg[3 * hd..], &layer.head_norm, &mut y);
-        let absmax = norm_quantize(&y, &layer.o_norm, PreActivation::None, s);
-        s.y = y;
-        s.delta.resize(x.len(), 0.0);
-        layer.o.apply(self.isa, &s.acts, absmax, &mut s.sums, &mut s.delta);
-        add(x, &s.delta);
     }
 
-    /// `x += FFN(x)`.
-    fn ffn(&self, layer: &Layer, x: &mut [f32], s: &mut Scratch) {
-        let absmax = norm_quantize(x, &layer.ffn_norm, PreActivation::None, s);
-        let mut up = std::mem::take(&mut s.up);
-        up.resize(self.cfg.d_ff, 0.0);
-        layer.up.apply(self.isa, &s.acts, absmax, &mut s.sums, &mut up);
-        let absmax = norm_quantize(&up, &layer.down_norm, PreActivation::SquaredRelu, s);
-        s.up = up;
-        s.delta.resize(x.len(), 0.0);
-        layer.down.apply(self.isa, &s.acts, absmax, &mut s.sums, &mut s.delta);
-        add(x, &s.delta);
-    }
-
-    /// Logits `[V]` of a hidden state that [`PackedModel::forward`] gave.
+    /// Random weights of a given shape, for tests and timing; deterministic by seed.
     ///
-    /// # Panics
-    /// If `out` is not `V` long.
-    pub fn logits(&self, hidden: &[f32], s: &mut Scratch, out: &mut [f32]) {
-        assert_eq!(out.len(), self.cfg.vocab_size);
-        s.norm.resize(hidden.len(), 0.0);
-        float::rms_norm(hidden, &self.final_norm, PreActivation::None, &mut s.norm);
-        float::gemv_i8_f32(&self.embed, &self.embed_scale, &s.norm, out);
+    /// # Errors
+    /// A sentence, if the configuration is wrong or the instruction set is not there.
+    pub fn random(
+        cfg: &ModelConfig,
+        seed: u64,
+        threads: usize,
+        isa: Option<Isa>,
+    ) -> Result<Self, String> {
+        cfg.validate()?;
+        let engine = Engine::new(threads, isa)?;
+        let mut rng = Rng::new(seed);
+        let (c, hd, h, f, s) =
+            (cfg.d_model, cfg.d_heads(), cfg.n_heads(), cfg.d_ff, cfg.n_session_heads());
+        let mut layers = Vec::with_capacity(cfg.n_layers);
+        for _ in 0..cfg.n_layers {
+            let mut matrix = |rows: usize, cols: usize, parts: usize| {
+                let scale = 1.0 / (cols as f32 * 0.5).sqrt();
+                Ternary::new(&random_codes(rows * cols / 4, &mut rng), cols, vec![scale; parts])
+            };
+            let (qkvg, o, up, down) =
+                (matrix(4 * hd, c, 4), matrix(c, hd, 1), matrix(f, c, 1), matrix(c, f, 1));
+            let mut conv = vec![0.1; 3 * hd * CONV_WIDTH];
+            conv.chunks_exact_mut(CONV_WIDTH).for_each(|taps| taps[CONV_WIDTH - 1] = 0.8);
+            let mut gate_bias = vec![0f32; 2 * h];
+            gate_bias[h..h + s].fill(-3.0);
+            layers.push(Layer {
+                ttt_norm: vec![1.0; c],
+                qkvg,
+                conv: transposed_taps(&conv),
+                gate_weight: (0..2 * h * c).map(|_| (rng.normal() * 0.02) as f32).collect(),
+                gate_bias,
+                head_norm: vec![1.0; cfg.head_dim],
+                o_norm: vec![1.0; hd],
+                o,
+                ffn_norm: vec![1.0; c],
+                up,
+                down_norm: vec![1.0; f],
+                down,
+            });
+        }
+        let embed = (0..cfg.vocab_size * c).map(|_| (rng.next_u64() >> 56) as u8 as i8).collect();
+        Ok(Self {
+            config: cfg.clone(),
+            embed,
+            embed_scale: vec![0.02 / 74.0; cfg.vocab_size],
+            embed_norm: vec![1.0; c],
+            layers,
+            final_norm: vec![1.0; c],
+            engine,
+        })
     }
 }
 
-/// RMSNorm and int8 rounding into `s.int8` and `s.acts`; returns the absmax.
-fn norm_quantize(x: &[f32], gain: &[f32], pre: PreActivation, s: &mut Scratch) -> f32 {
-    s.norm.resize(x.len(), 0.0);
-    s.int8.resize(x.len(), 0);
-    float::rms_norm(x, gain, pre, &mut s.norm);
-    let absmax = float::absmax(&s.norm);
-    float::quantize_i8(&s.norm, absmax, &mut s.int8);
-    s.acts.set(&s.int8);
-    absmax
-}
-
-fn add(x: &mut [f32], delta: &[f32]) {
-    for (x, d) in x.iter_mut().zip(delta) {
-        *x += d;
+/// Packed random codes: half zeros, a quarter each of −1 and 1.
+fn random_codes(n_bytes: usize, rng: &mut Rng) -> Vec<u8> {
+    let mut out = Vec::with_capacity(n_bytes + 8);
+    while out.len() < n_bytes {
+        let bits = rng.next_u64();
+        // The code 3 does not exist; it becomes 1, which is the weight 0.
+        let threes = bits & (bits >> 1) & 0x5555_5555_5555_5555;
+        out.extend_from_slice(&(bits ^ (threes << 1)).to_le_bytes());
     }
+    out.truncate(n_bytes);
+    out
 }
 
-/// Ternary codes and scales of a full-precision matrix: `γ = max(mean|W|, 1e-5)` a part, `clip(round(W/γ), −1, 1)`.
-pub fn ternarize(w: &[f32], parts: usize) -> TernaryMatrix {
-    let mut data = Vec::with_capacity(w.len() / 4);
-    let mut scales = Vec::with_capacity(parts);
-    for part in w.chunks(w.len() / parts) {
-        let gamma = absmean(part);
-        let codes: Vec<i8> =
-            part.iter().map(|v| (v / gamma).round().clamp(-1.0, 1.0) as i8).collect();
-        data.extend(crate::kernels::pack::pack(&codes));
-        scales.push(gamma);
+/// Step size and decay of a head from its gate outputs. MEMORY.md §1.4.
+fn gate_values(cfg: &ModelConfig, head: usize, note: bool, e: f32, a: f32) -> (f32, f32) {
+    match cfg.head_kind(head) {
+        HeadKind::Session => {
+            (scalar::sigmoid(e), (-scalar::softplus(a) - 1.0 / cfg.session_tau_max[head]).exp())
+        }
+        HeadKind::Lifelong if note => ((1.2 * scalar::sigmoid(e) - 0.1).clamp(0.0, 1.0), 1.0),
+        HeadKind::Lifelong => (0.0, 1.0),
     }
-    TernaryMatrix { data, scales }
-}
-
-/// `max(mean |w|, 1e-5)`, summed in f64.
-pub fn absmean(w: &[f32]) -> f32 {
-    let sum: f64 = w.iter().map(|v| f64::from(v.abs())).sum();
-    ((sum / w.len().max(1) as f64) as f32).max(QUANT_EPS)
-}
-
-/// int8 rows with a scale each: `round(w / scale)`, `scale = max(absmax, 1e-5) / 127`.
-pub fn quantize_rows(w: &[f32], cols: usize) -> (Vec<i8>, Vec<f32>) {
-    let scale = |row: &[f32]| float::absmax(row) / 127.0;
-    let scales: Vec<f32> = w.chunks(cols).map(scale).collect();
-    let data = w
-        .chunks(cols)
-        .zip(&scales)
-        .flat_map(|(row, s)| row.iter().map(move |v| (v / s).round() as i8))
-        .collect();
-    (data, scales)
 }

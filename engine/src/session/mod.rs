@@ -10,7 +10,6 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use crate::{
     checkpoint::Brain,
-    model::packed::Scratch,
     sampler::{Choice, Sampler, SamplerOptions, SoftmaxSum},
     tokenizer::{
         TokenId,
@@ -88,7 +87,6 @@ pub struct Session {
     max_reply_tokens: usize,
     /// What may come after the last token fed; zeros before the first. `[V]`
     logits: Vec<f32>,
-    scratch: Scratch,
 }
 
 impl Session {
@@ -106,7 +104,6 @@ impl Session {
             sampler: Sampler::new(opts.sampler, opts.seed),
             max_reply_tokens: opts.max_reply_tokens.clamp(1, 4096),
             logits: vec![0.0; brain.config.vocab_size],
-            scratch: Scratch::default(),
             memory,
             brain,
         }
@@ -244,8 +241,8 @@ impl Session {
     /// The only place where tokens reach the model. `ids`: at least one, all below `V`.
     fn advance(&mut self, ids: &[TokenId]) {
         let brain = Arc::clone(&self.brain);
-        let hidden = brain.model.forward(ids, &mut self.memory.state, &mut self.scratch);
-        brain.model.logits(&hidden, &mut self.scratch, &mut self.logits);
+        let hidden = brain.model.forward_tokens(ids, &mut self.memory.state);
+        brain.model.logits(&hidden, &mut self.logits);
         self.memory.tokens_read += ids.len() as u64;
     }
 

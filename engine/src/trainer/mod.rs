@@ -35,6 +35,8 @@ use crate::{
 
 /// Share of a run spent on short, dense lives before the long ones begin.
 const DENSE_SHARE: f64 = 0.25;
+/// Share of a run from which the companion's own voice takes over in the plain talk.
+const VOICE_FROM: f64 = 0.7;
 /// Rows of the held-out part that a run looks at on its way; the whole of it is for `--eval`.
 const QUICK_DOCS: usize = 12;
 /// Loss weight from which a token counts as an answer's value (see `data`).
@@ -217,7 +219,11 @@ pub fn run(
         if progress >= 1.0 {
             break;
         }
-        let stage = if progress < DENSE_SHARE { Stage::Dense } else { Stage::Lives };
+        let stage = match progress {
+            p if p < DENSE_SHARE => Stage::Dense,
+            p if p < VOICE_FROM => Stage::Lives,
+            _ => Stage::Voice,
+        };
         let report = trainer.train_step(&mut source, stage, progress, opts.lr)?;
         let smooth = loss.map_or(report.loss, |l: f64| SMOOTH * l + (1.0 - SMOOTH) * report.loss);
         loss = Some(smooth);

@@ -138,7 +138,7 @@ impl Trainer {
     pub fn segment_len(stage: Stage) -> usize {
         match stage {
             Stage::Dense => 128,
-            Stage::Lives => 256,
+            Stage::Lives | Stage::Voice => 256,
         }
     }
 

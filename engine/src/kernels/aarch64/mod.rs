@@ -1,0 +1,3 @@
+//! Kernels for AArch64. Nothing here checks the processor: [`super::Kernels`] does.
+
+pub(super) mod neon;
