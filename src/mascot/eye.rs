@@ -1,7 +1,7 @@
 //! One eye → SVG text: lids are curves that meet, the iris moves behind them.
 //!
-//! The drawing is a template; this file fills in `@lids@` (the opening), `@brim@` and `@lash@` (upper lid), `@lower@`
-//! and `@seam@` (lower lid and how strong it is), `@look@`, `@shine@` and `@pupil@`. Origin: middle of the eye, y down.
+//! The drawing is a template; this file fills in `@lids@` (the opening), `@brim@`, `@lash@` and `@flick@` (upper lid),
+//! `@lower@` and `@seam@` (lower lid and how strong it is), `@look@`, `@shine@` and `@pupil@`. Origin: middle of the eye, y down.
 
 use bevy::math::{Vec2, vec2};
 
@@ -59,6 +59,7 @@ impl EyeLook {
             .replace("@brim@", &path(&lids.upper, false))
             .replace("@lower@", &path(&lids.lower, false))
             .replace("@lash@", &path(&lids.lash(side), true))
+            .replace("@flick@", &path(&lids.flick(side), true))
             .replace("@look@", &pair(shift))
             .replace("@shine@", &pair(shift * 0.45))
             .replace("@pupil@", &format!("{pupil:.2}"))
@@ -110,12 +111,11 @@ impl Lids {
         self.upper.iter().chain(self.lower.iter().rev()).copied().collect()
     }
 
-    /// The upper lash: a line that swells toward its middle and ends in a flick at the outer corner.
+    /// The upper lash: a line that swells toward its middle.
     fn lash(&self, side: Side) -> Vec<Vec2> {
         let closed = 1.0 - self.open.clamp(0.0, 1.0);
         let n = self.upper.len();
-        let mut above = Vec::with_capacity(n + 3);
-        let mut below = Vec::with_capacity(n);
+        let (mut above, mut below) = (Vec::with_capacity(2 * n), Vec::with_capacity(n));
         for i in 0..n {
             let before = self.upper[i.saturating_sub(1)];
             let after = self.upper[(i + 1).min(n - 1)];
@@ -128,25 +128,21 @@ impl Lids {
             above.push(self.upper[i] + up * swell);
             below.push(self.upper[i] - up * swell);
         }
-        let outward = if side == Side::Left { -1.0 } else { 1.0 };
-        let lift = 1.0 - 0.75 * closed;
-        let corner = if side == Side::Left { 0 } else { n - 1 };
-        let inner = if side == Side::Left { 4 } else { n - 5 };
-        let tip = self.upper[corner] + vec2(outward * 9.0, -7.0 * lift - 8.0 * lift);
-        let flick = vec2(tip.x, tip.y.min(self.upper[corner].y + 1.0));
-        let root = self.upper[inner];
-        if side == Side::Left {
-            let mut all =
-                vec![self.upper[corner] + vec2(-1.0, 2.0), flick, root + vec2(-2.0, -1.0)];
-            all.extend(above.split_off(3));
-            all.extend(below.into_iter().rev());
-            all
-        } else {
-            above.truncate(n - 3);
-            above.extend([root + vec2(2.0, -1.0), flick, self.upper[corner] + vec2(1.0, 2.0)]);
-            above.extend(below.into_iter().rev());
-            above
-        }
+        above.extend(below.into_iter().rev());
+        above
+    }
+
+    /// The small lash at the outer corner.
+    fn flick(&self, side: Side) -> [Vec2; 3] {
+        let closed = 1.0 - self.open.clamp(0.0, 1.0);
+        let n = self.upper.len();
+        let (outward, low, high) = match side {
+            Side::Left => (-1.0, self.upper[2], self.upper[4]),
+            Side::Right => (1.0, self.upper[n - 3], self.upper[n - 5]),
+        };
+        let reach = outward * 8.5 * (1.0 - 0.75 * closed);
+        let rise = -4.5 * (1.0 - 0.9 * closed) + closed;
+        [low + vec2(0.0, 1.0), low + vec2(reach, rise), high - vec2(0.0, 0.5)]
     }
 }
 

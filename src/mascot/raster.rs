@@ -60,7 +60,12 @@ impl Picture {
     }
 }
 
-/// Straight alpha; clear pixels take the colour of a neighbour.
+/// Alpha below which a pixel's own colour is rounding noise.
+const FAINT: u8 = 8;
+/// How far colours bleed, pixels.
+const BLEED: usize = 10;
+
+/// Straight alpha; clear and faint pixels take the colour of the nearest solid one.
 pub fn straight_and_bled(pixels: &tiny_skia::Pixmap) -> Vec<u8> {
     let (w, h) = (pixels.width() as usize, pixels.height() as usize);
     let mut data: Vec<u8> = pixels
@@ -71,26 +76,29 @@ pub fn straight_and_bled(pixels: &tiny_skia::Pixmap) -> Vec<u8> {
             [c.red(), c.green(), c.blue(), c.alpha()]
         })
         .collect();
-    let mut colored: Vec<bool> = data.chunks_exact(4).map(|p| p[3] > 0).collect();
-    for _ in 0..3 {
-        let before = colored.clone();
-        for i in 0..w * h {
-            if before[i] {
-                continue;
-            }
-            let (x, y) = (i % w, i / w);
+    let mut colored: Vec<bool> = data.chunks_exact(4).map(|p| p[3] >= FAINT).collect();
+    let mut front: Vec<usize> = (0..w * h).filter(|i| colored[*i]).collect();
+    for _ in 0..BLEED {
+        let mut next = Vec::new();
+        for from in front {
+            let (x, y) = (from % w, from / w);
             let near = [
-                (x > 0).then(|| i - 1),
-                (x + 1 < w).then(|| i + 1),
-                (y > 0).then(|| i - w),
-                (y + 1 < h).then(|| i + w),
+                (x > 0).then(|| from - 1),
+                (x + 1 < w).then(|| from + 1),
+                (y > 0).then(|| from - w),
+                (y + 1 < h).then(|| from + w),
             ];
-            if let Some(from) = near.into_iter().flatten().find(|j| before[*j]) {
+            for to in near.into_iter().flatten() {
+                if colored[to] {
+                    continue;
+                }
                 let color = [data[from * 4], data[from * 4 + 1], data[from * 4 + 2]];
-                data[i * 4..i * 4 + 3].copy_from_slice(&color);
-                colored[i] = true;
+                data[to * 4..to * 4 + 3].copy_from_slice(&color);
+                colored[to] = true;
+                next.push(to);
             }
         }
+        front = next;
     }
     data
 }
