@@ -114,7 +114,8 @@ pub fn feel(pose: &mut Pose, tag: MoodTag, since: f32) -> Option<Pop> {
             crest(pose, -1, -1, -1);
             brows(pose, -0.4, 0.25);
             ears(pose, 0.24);
-            set(pose, &[(EyeOpen, 0.42), (HeadDrop, 3.5), (HeadTilt, 0.06), (Blush, 0.5)]);
+            set(pose, &[(EyeOpen, 0.45), (HeadDrop, 3.5), (HeadTilt, 0.06), (Blush, 0.5)]);
+            set(pose, &[(EyeSmile, 0.35), (LidTilt, 0.3)]);
             pose.mouth = Mouth::Rest;
             Some(Pop::Z)
         }
@@ -169,7 +170,13 @@ pub fn act(pose: &mut Pose, behavior: Behavior, since: f32) -> Option<Pop> {
             brows(pose, -0.3, 0.2);
             ears(pose, 0.3);
             let deep = behavior == Behavior::Sleep;
-            set(pose, &[(EyeOpen, if deep { 0.0 } else { 0.3 }), (EyeSmile, 0.0)]);
+            set(
+                pose,
+                &[
+                    (EyeOpen, if deep { 0.0 } else { 0.36 }),
+                    (EyeSmile, if deep { 0.0 } else { 0.35 }),
+                ],
+            );
             set(pose, &[(HeadDrop, if deep { 8.0 } else { 4.0 }), (HeadTilt, 0.1)]);
             set(pose, &[(Squash, if deep { 0.06 } else { 0.02 }), (Tail, -0.35), (Blush, 0.6)]);
             set(pose, &[(LookX, 0.1), (LookY, 0.5)]);

@@ -1,7 +1,8 @@
 //! One eye → SVG text: lids are curves that meet, the iris moves behind them.
 //!
 //! The drawing is a template; this file fills in `@lids@` (the opening), `@brim@`, `@lash@` and `@flick@` (upper lid),
-//! `@lower@` and `@seam@` (lower lid and how strong it is), `@look@`, `@shine@` and `@pupil@`. Origin: middle of the eye, y down.
+//! `@lower@` and `@seam@` (lower lid and how strong it is), `@look@`, `@shine@` and `@pupil@`. Origin: middle of
+//! the eye, y down.
 
 use bevy::math::{Vec2, vec2};
 

@@ -49,7 +49,6 @@ pub struct Life {
     pop: Option<(Pop, f32)>,
     beads: [f32; 12],
     springs: [Spring; Joint::COUNT],
-    bored_of: Vec2,
 }
 
 impl Life {
@@ -67,7 +66,6 @@ impl Life {
             pop: None,
             beads: [0.0; 12],
             springs: rest.joints.map(|at| Spring { at, speed: 0.0 }),
-            bored_of: Vec2::ZERO,
         }
     }
 
@@ -229,7 +227,7 @@ impl Life {
         self.follow(target, dt, stimulus.reduced_motion)
     }
 
-    fn target(&mut self, stimulus: Stimulus) -> Pose {
+    fn target(&self, stimulus: Stimulus) -> Pose {
         let mut pose = expression::resting(&self.mood);
         self.gaze(&mut pose, stimulus.cursor);
         let felt = expression::feel(&mut pose, self.felt, self.felt_for);
@@ -255,13 +253,12 @@ impl Life {
         pose
     }
 
-    /// Eyes and face follow the cursor when it is near, until it has rested for long; else they wander.
-    fn gaze(&mut self, pose: &mut Pose, cursor: Option<Vec2>) {
+    /// Eyes and face follow the cursor when it is near; else they wander.
+    fn gaze(&self, pose: &mut Pose, cursor: Option<Vec2>) {
         let near = cursor.filter(|c| c.length() < 900.0);
         let toward = match near {
             Some(c) => {
                 let far = c / vec2(230.0, 190.0);
-                self.bored_of = c;
                 far / (1.0 + far.length_squared() * 0.6).sqrt() * 1.1
             }
             None => self.fidgets.glance,
@@ -367,8 +364,9 @@ mod tests {
         let pose = live(&mut life, 3.0, Stimulus::default());
         assert!(pose[Joint::EyeOpen] < 0.05 && life.pace_hz() <= 1.5);
         life.stir();
-        live(&mut life, 2.0, Stimulus::default());
-        assert_eq!(life.behavior(), Behavior::Idle);
+        assert_eq!(life.behavior(), Behavior::Startled);
+        live(&mut life, 5.0, Stimulus::default());
+        assert_ne!(life.behavior(), Behavior::Sleep);
     }
 
     #[test]

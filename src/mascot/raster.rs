@@ -24,7 +24,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Draws `svg` with `scale` pixels a unit.
+    /// Draws `svg` with `scale` pixels a unit. Its view box starts at 0, and its size is that of the view box.
     ///
     /// # Errors
     /// Text that is no SVG, or one without anything to see.
@@ -32,9 +32,6 @@ impl Picture {
         let tree = usvg::Tree::from_str(svg, &usvg::Options::default())?;
         ensure!(tree.root().has_children(), "nothing is drawn");
         let bounds = tree.root().abs_layer_bounding_box();
-        let root = tree.root().abs_transform();
-        // With a view box that starts elsewhere, pixels and units differ by a shift.
-        let shift = Vec2::new(root.tx, root.ty);
         let pad = PAD as f32;
         let width = (bounds.width() * scale).ceil() as u32 + 2 * PAD;
         let height = (bounds.height() * scale).ceil() as u32 + 2 * PAD;
@@ -43,7 +40,7 @@ impl Picture {
             .pre_scale(scale, scale)
             .pre_translate(-bounds.x(), -bounds.y());
         resvg::render(&tree, to_pixels, &mut pixels.as_mut());
-        let corner = Vec2::new(bounds.x(), bounds.y()) - pad / scale - shift;
+        let corner = Vec2::new(bounds.x(), bounds.y()) - pad / scale;
         Ok(Self { pixels, corner, size: Vec2::new(width as f32, height as f32) / scale })
     }
 
@@ -107,7 +104,7 @@ pub fn straight_and_bled(pixels: &tiny_skia::Pixmap) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const DOT: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="-10 -10 40 40" width="40" height="40">
+    const DOT: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40" width="40" height="40">
         <circle cx="5" cy="5" r="4" fill="#ff8000"/></svg>"##;
 
     #[test]

@@ -108,7 +108,7 @@ mod tests {
         for free in [vec2(4.0, 4.0), vec2(4.0, 340.0), vec2(20.0, 250.0), vec2(310.0, 60.0)] {
             assert!(!hits(&pose, free), "{free}");
         }
-        let hand = vec2(52.0, 228.0);
+        let hand = vec2(68.0, 240.0);
         pose[Joint::ArmLeft] = 1.4;
         assert!(hits(&pose, hand), "a raised hand can be clicked");
     }
