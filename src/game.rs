@@ -12,9 +12,12 @@ use bevy::{
 
 use crate::{
     about_panel,
-    brain::link::{self, BrainStart},
+    brain::{
+        link::{self, BrainNews, BrainStart},
+        protocol::BrainEvent,
+    },
     controls, dialogue,
-    mascot::{self, sprites::BodyFolder},
+    mascot::{self, necklace::Necklace, sprites::BodyFolder},
     memory_panel, modes, onboarding,
     options::Options,
     paths::Places,
@@ -41,7 +44,21 @@ impl Plugin for CompanionPlugin {
             about_panel::plugin,
             controls::plugin,
             onboarding::plugin,
-        ));
+        ))
+        .add_systems(Update, count_notes);
+    }
+}
+
+/// The beads on the figure's string show how many notes the memory holds.
+fn count_notes(mut news: MessageReader<BrainNews>, mut necklace: ResMut<Necklace>) {
+    for BrainNews(event) in news.read() {
+        if let BrainEvent::Ready { info, .. }
+        | BrainEvent::Info { info, .. }
+        | BrainEvent::Saved { info, .. } = event
+            && necklace.notes != info.notes_written
+        {
+            necklace.notes = info.notes_written;
+        }
     }
 }
 

@@ -220,7 +220,7 @@ pub fn act(pose: &mut Pose, behavior: Behavior, since: f32) -> Option<Pop> {
         Behavior::Landing => {
             brows(pose, 0.4, 0.2);
             set(pose, &[(EyeOpen, if since < 0.3 { 0.0 } else { 1.0 }), (ArmLeft, 0.6)]);
-            set(pose, &[(ArmRight, 0.6), (EyeSmile, 0.4)]);
+            set(pose, &[(ArmRight, 0.6), (EyeSmile, 0.8)]);
             pose.mouth = if since < 0.35 { Mouth::U } else { Mouth::Smile };
             None
         }

@@ -11,7 +11,7 @@ use super::{
     fidget::Fidgets,
     mood::Mood,
     motion::{self, Moment},
-    pose::{Joint, Pop, Pose},
+    pose::{Joint, Pose},
     spring::Spring,
 };
 use crate::brain::protocol::MoodTag;
@@ -46,7 +46,6 @@ pub struct Life {
     felt_for: f32,
     fidgets: Fidgets,
     calm_for: f32,
-    pop: Option<(Pop, f32)>,
     beads: [f32; 12],
     springs: [Spring; Joint::COUNT],
 }
@@ -63,7 +62,6 @@ impl Life {
             felt_for: f32::MAX / 4.0,
             fidgets: Fidgets::new(seed),
             calm_for: 0.0,
-            pop: None,
             beads: [0.0; 12],
             springs: rest.joints.map(|at| Spring { at, speed: 0.0 }),
         }
@@ -326,6 +324,7 @@ const STILL: [Joint; 14] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mascot::pose::Pop;
 
     fn live(life: &mut Life, seconds: f32, stimulus: Stimulus) -> Pose {
         let mut pose = Pose::default();

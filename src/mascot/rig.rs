@@ -60,7 +60,10 @@ pub fn place(
             let (mark, alpha) = (shown == pop).then(|| pop_mark(pop, age, copy))??;
             let pivot = body.bones[part.bone].pivot;
             let center = if pop == Pop::Sweat { vec2(271.0, 118.0) } else { pivot };
-            Some(Placed { at: bones[part.bone] * around(center, mark), alpha, front: true })
+            // Drawn near the head for the eye that draws, shown clear of the ear.
+            let aside = if pop == Pop::Sweat { Vec2::ZERO } else { vec2(14.0, -8.0) };
+            let mark = Affine2::from_translation(aside) * around(center, mark);
+            Some(Placed { at: bones[part.bone] * mark, alpha, front: true })
         }
         Role::Bead(i) => {
             let glow = pose.beads[i % pose.beads.len()];
@@ -159,9 +162,10 @@ fn pop_mark(pop: Pop, age: f32, copy: usize) -> Option<(Affine2, f32)> {
     match pop {
         Pop::Heart | Pop::Note | Pop::Z => {
             let (period, growth) = if pop == Pop::Z { (3.6, 0.55) } else { (1.9, 0.2) };
-            let own = age - n * period / 3.0;
+            let copies = if pop == Pop::Z { 3.0 } else { 2.0 };
+            let own = age - n * period / copies;
             let t = (own / period).fract();
-            if own < 0.0 || (copy == 2 && pop == Pop::Heart) {
+            if own < 0.0 || n >= copies {
                 return None;
             }
             let alpha = (t * 6.0).min((1.0 - t) * 3.0).clamp(0.0, 1.0);

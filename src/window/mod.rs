@@ -28,6 +28,15 @@ pub struct WindowStore(pub PathBuf);
 #[derive(Debug, Clone, Default, Resource)]
 pub struct Silhouette(pub Vec<Rect>);
 
+/// How often the game was updated; also said in the log (level debug) every ten seconds.
+#[derive(Debug, Clone, Copy, Default, Resource)]
+pub struct Updates {
+    /// Since the start.
+    pub total: u64,
+    /// A second, over the last ten seconds.
+    pub per_second: f32,
+}
+
 /// The window came to rest: keep its place.
 #[derive(Debug, Clone, Default, Message)]
 pub struct SavePlace;
@@ -83,10 +92,25 @@ pub fn clamp_place(at: IVec2, screen: IVec2, figure: Rect, scale: f32) -> IVec2 
 /// Adds the systems of this file.
 pub fn plugin(app: &mut App) {
     app.add_message::<SavePlace>()
+        .init_resource::<Updates>()
         .insert_resource(ClearColor(Color::NONE))
         .insert_resource(settings_for(Duration::from_millis(100)))
         .add_systems(Update, (raise_once_mapped, save_place))
-        .add_systems(Last, (shape_input, pace));
+        .add_systems(Last, (shape_input, pace, count_updates));
+}
+
+fn count_updates(
+    time: Res<Time<Real>>,
+    mut updates: ResMut<Updates>,
+    mut since: Local<(u64, f32)>,
+) {
+    updates.total += 1;
+    let passed = time.elapsed_secs() - since.1;
+    if passed >= 10.0 {
+        updates.per_second = (updates.total - since.0) as f32 / passed;
+        debug!("{:.1} updates a second", updates.per_second);
+        *since = (updates.total, time.elapsed_secs());
+    }
 }
 
 fn settings_for(wait: Duration) -> WinitSettings {
