@@ -177,11 +177,12 @@ impl Life {
             Behavior::Idle | Behavior::Doze | Behavior::Trouble | Behavior::Listen => {
                 match (bouncing || self.felt_for < 3.0, moving) {
                     (true, _) => 30.0,
-                    (false, true) => 20.0,
+                    (false, true) => 16.0,
                     (false, false) => CALM_HZ,
                 }
             }
             Behavior::Think => 20.0,
+            Behavior::Yawn | Behavior::Hum | Behavior::Stretch => 15.0,
             _ => 30.0,
         }
     }
@@ -378,7 +379,7 @@ mod tests {
             time += dt;
             updates += 1;
         }
-        assert!(updates <= 12 * 120, "{} a second", updates as f32 / 120.0);
+        assert!(updates <= 11 * 120, "{} a second", updates as f32 / 120.0);
     }
 
     #[test]

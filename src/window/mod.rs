@@ -1,8 +1,9 @@
 //! The mascot's window: transparent, borderless, on top, where it was left; its pace; which clicks it takes.
 
+pub mod pace;
 pub mod platform;
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use bevy::{
     prelude::*,
@@ -10,15 +11,10 @@ use bevy::{
         CompositeAlphaMode, PresentMode, PrimaryWindow, RawHandleWrapper, WindowLevel,
         WindowPosition, WindowResolution,
     },
-    winit::{UpdateMode, WinitSettings},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    controls::Manners,
-    dialogue::bubble::Bubble,
-    mascot::{InteractiveRects, Mascot, MascotLayout, WINDOW_SIZE},
-};
+use crate::mascot::{InteractiveRects, MascotLayout, WINDOW_SIZE};
 
 /// Where the place of the window is kept.
 #[derive(Debug, Clone, Resource)]
@@ -27,15 +23,6 @@ pub struct WindowStore(pub PathBuf);
 /// Rectangles of the posed figure that take clicks, in units of the drawing; kept by the figure.
 #[derive(Debug, Clone, Default, Resource)]
 pub struct Silhouette(pub Vec<Rect>);
-
-/// How often the game was updated; also said in the log (level debug) every ten seconds.
-#[derive(Debug, Clone, Copy, Default, Resource)]
-pub struct Updates {
-    /// Since the start.
-    pub total: u64,
-    /// A second, over the last ten seconds.
-    pub per_second: f32,
-}
 
 /// The window came to rest: keep its place.
 #[derive(Debug, Clone, Default, Message)]
@@ -92,35 +79,10 @@ pub fn clamp_place(at: IVec2, screen: IVec2, figure: Rect, scale: f32) -> IVec2 
 /// Adds the systems of this file.
 pub fn plugin(app: &mut App) {
     app.add_message::<SavePlace>()
-        .init_resource::<Updates>()
         .insert_resource(ClearColor(Color::NONE))
-        .insert_resource(settings_for(Duration::from_millis(100)))
         .add_systems(Update, (raise_once_mapped, save_place))
-        .add_systems(Last, (shape_input, pace, count_updates));
-}
-
-fn count_updates(
-    time: Res<Time<Real>>,
-    mut updates: ResMut<Updates>,
-    mut since: Local<(u64, f32)>,
-) {
-    updates.total += 1;
-    let passed = time.elapsed_secs() - since.1;
-    if passed >= 10.0 {
-        updates.per_second = (updates.total - since.0) as f32 / passed;
-        debug!("{:.1} updates a second", updates.per_second);
-        *since = (updates.total, time.elapsed_secs());
-    }
-}
-
-fn settings_for(wait: Duration) -> WinitSettings {
-    let mode = UpdateMode::Reactive {
-        wait,
-        react_to_device_events: false,
-        react_to_user_events: true,
-        react_to_window_events: true,
-    };
-    WinitSettings { focused_mode: mode, unfocused_mode: mode }
+        .add_systems(Last, shape_input);
+    pace::plugin(app);
 }
 
 /// Some updates after the start the window is mapped: now it may go on top and leave the taskbar.
@@ -184,40 +146,6 @@ fn shape_input(
     if wanted != last.0 || due {
         platform::set_input_region(handle.get_window_handle(), &wanted);
         *last = (wanted, time.elapsed_secs());
-    }
-}
-
-/// How long the loop may sleep before the next update.
-fn pace(
-    mascot: Res<Mascot>,
-    bubble: Option<Res<Bubble>>,
-    manners: Option<Res<Manners>>,
-    time: Res<Time<Real>>,
-    windows: Query<&Window, With<PrimaryWindow>>,
-    mut settings: ResMut<WinitSettings>,
-    mut last: Local<Duration>,
-) {
-    let hidden = windows.single().is_ok_and(|w| !w.visible);
-    let wait = if hidden {
-        let until = manners.and_then(|m| m.hidden_until);
-        until.map_or(Duration::from_secs(3600), |at| {
-            at.saturating_sub(time.elapsed()).max(Duration::from_millis(200))
-        })
-    } else {
-        let typing = bubble.as_ref().is_some_and(|b| b.is_typing());
-        let open = bubble.is_some_and(|b| b.is_open());
-        let hz = if typing {
-            30.0
-        } else if open {
-            10.0
-        } else {
-            0.1
-        };
-        Duration::from_secs_f32(mascot.life.next_wake().min(1.0 / hz))
-    };
-    if *last != wait {
-        *last = wait;
-        *settings = settings_for(wait);
     }
 }
 
