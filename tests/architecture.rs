@@ -1,7 +1,7 @@
 //! Who may name whom, read from the sources: the table of ARCHITECTURE.md as a test.
 //!
 //! A failure prints file, line and rule. A new edge is a decision: change the table and this file together, with the reason.
-//! Only the text before a file's `#[cfg(test)]` counts, comments do not.
+//! Only the text before a file's test module counts, comments do not.
 
 use std::{
     fs,
@@ -41,9 +41,48 @@ fn source(path: &Path) -> Source {
     let text = fs::read_to_string(path).expect("source");
     let shown = path.strip_prefix(root()).expect("below the root");
     let path = shown.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>();
-    let code = text.lines().take_while(|line| line.trim() != "#[cfg(test)]");
+    let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().lines();
     let lines = code.map(|line| line.split("//").next().unwrap_or_default().to_owned()).collect();
-    Source { path: path.join("/"), lines }
+    Source { path: path.join("/"), lines: spell_out_imports(lines) }
+}
+
+/// Adds to each line of a grouped import the whole paths that end in it: `use a::{b, c::d};` also reads `a::b a::c::d`.
+fn spell_out_imports(mut lines: Vec<String>) -> Vec<String> {
+    let mut inside = false;
+    let (mut path, mut groups) = (String::new(), Vec::new());
+    for line in &mut lines {
+        let code = line.trim();
+        let rest = match code.find("use ") {
+            _ if inside => code.to_owned(),
+            Some(at) if at == 0 || code.starts_with("pub") => {
+                inside = true;
+                path.clear();
+                groups.clear();
+                code[at + 4..].to_owned()
+            }
+            _ => continue,
+        };
+        for c in rest.chars() {
+            match c {
+                '{' => groups.push(path.clone()),
+                ',' | '}' | ';' => {
+                    line.push(' ');
+                    line.push_str(&path);
+                    path = groups.last().cloned().unwrap_or_default();
+                    if c == '}' {
+                        groups.pop();
+                    }
+                    inside = c != ';';
+                }
+                ' ' => {}
+                c => path.push(c),
+            }
+            if !inside {
+                break;
+            }
+        }
+    }
+    lines
 }
 
 /// Whether `word` stands in `line` with no letter, digit or `_` before it.
@@ -54,17 +93,38 @@ fn names(line: &str, word: &str) -> bool {
     })
 }
 
-/// No file of `folder` may name one of `words`, but those that `exempt` accepts.
+/// Single names that are fine by design where the rest of their module is not, with the reason.
+const FINE: [(&str, &str); 3] = [
+    // The rows of text implement the trait through which a training step asks for its next segment.
+    ("engine/src/data/mod.rs", "crate::trainer::SegmentSource"),
+    // The gate of the lifelong heads opens and shuts with the control tokens of a note: one rule, written down once.
+    ("engine/src/model/packed.rs", "crate::tokenizer::chat_format"),
+    ("engine/src/model/trainable.rs", "crate::tokenizer::special"),
+];
+
+/// No file of `folder` may name one of `words`, but those that `exempt` accepts and the names in [`FINE`].
 fn forbid(folder: &str, words: &[&str], exempt: impl Fn(&str) -> bool, rule: &str) {
     let mut found = Vec::new();
     for source in sources(folder).iter().filter(|s| !exempt(&s.path)) {
         for (i, line) in source.lines.iter().enumerate() {
-            for word in words.iter().filter(|word| names(line, word)) {
+            let fine = FINE.iter().filter(|(path, _)| *path == source.path);
+            let line = fine.fold(line.clone(), |line, (_, name)| line.replace(name, ""));
+            for word in words.iter().filter(|word| names(&line, word)) {
                 found.push(format!("{}:{}: names {word}", source.path, i + 1));
             }
         }
     }
     assert!(found.is_empty(), "{rule}\n{}", found.join("\n"));
+}
+
+#[test]
+fn grouped_imports_are_read_whole() {
+    let lines = ["use crate::{", "    a::{b, c as d},", "    e,", "};", "let x = {f};"];
+    let lines = spell_out_imports(lines.map(str::to_owned).to_vec());
+    for (i, path) in [(1, "crate::a::b"), (1, "crate::a::cas"), (2, "crate::e")] {
+        assert!(names(&lines[i], path), "{path}: {:?}", lines[i]);
+    }
+    assert!(!names(&lines[4], "crate::f"), "{:?}", lines[4]);
 }
 
 #[test]
@@ -110,14 +170,8 @@ fn bevy_stays_in_the_window() {
             "modes and slots run without a window",
         );
     }
-    // The marker trait of a resource is all that the brain's front door may take from Bevy.
     let exempt = |path: &str| path == "src/brain/link.rs";
-    forbid(
-        "src/brain",
-        &["bevy::winit", "bevy_egui::", "bevy::app"],
-        exempt,
-        "only the link knows the game loop",
-    );
+    forbid("src/brain", &["bevy::", "bevy_egui::"], exempt, "only the link knows the game loop");
 }
 
 #[test]
@@ -127,11 +181,14 @@ fn the_engine_knows_nothing_above_it() {
 
 #[test]
 fn kernels_take_slices_and_numbers() {
+    // The small constants of the formulas (`NORM_EPS` …) are the only thing of `model` that kernels read: they are
+    // written down once, beside the formulas.
     let words = [
         "candle",
         "Tensor",
         "ModelConfig",
-        "crate::model",
+        "crate::model::packed",
+        "crate::model::trainable",
         "crate::session",
         "crate::tokenizer",
         "crate::checkpoint",
@@ -161,6 +218,18 @@ fn engine_arrows_point_one_way() {
         none,
         rule,
     );
+    forbid(
+        "engine/src/model",
+        &[
+            "crate::tokenizer::chat_format",
+            "crate::tokenizer::special",
+            "crate::tokenizer::Tokenizer",
+        ],
+        none,
+        rule,
+    );
+    let words = ["crate::model", "crate::session", "crate::checkpoint", "crate::kernels"];
+    forbid("engine/src", &words, |path| path != "engine/src/sampler.rs", rule);
     forbid(
         "engine/src/tokenizer",
         &["crate::model", "crate::session", "crate::checkpoint", "crate::kernels", "crate::data"],

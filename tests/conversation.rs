@@ -123,7 +123,7 @@ fn words_go_through_the_game_into_the_transcript() {
     let mut app = App::new();
     app.add_plugins((MinimalPlugins, link::plugin, dialogue::flow_plugin))
         .add_message::<PlayCue>()
-        .insert_resource(BrainLink::new(brain));
+        .insert_resource(BrainLink::to_brain(brain));
     app.update();
     app.world_mut().write_message(SubmitUtterance { text: "hi".into(), learn: true });
     let start = Instant::now();

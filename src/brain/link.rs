@@ -5,6 +5,8 @@ use bevy::{
     winit::{EventLoopProxyWrapper, WinitUserEvent},
 };
 
+use crossbeam_channel::Sender;
+
 use super::{
     BrainHandle, BrainSetup,
     protocol::{BrainEvent, BrainRequest, TurnId},
@@ -43,13 +45,22 @@ pub struct BrainStart(pub BrainSetup);
 #[derive(Debug, Default, Resource)]
 pub struct BrainLink {
     handle: Option<BrainHandle>,
+    /// Where requests go when there is no thread behind (tests of the interface).
+    outbox: Option<Sender<BrainRequest>>,
     last: u64,
+    /// The newest turn that was cancelled.
+    pub cancelled: Option<TurnId>,
 }
 
 impl BrainLink {
+    /// A link that only hands requests over to `outbox`.
+    pub fn new(outbox: Sender<BrainRequest>) -> Self {
+        Self { outbox: Some(outbox), ..Self::default() }
+    }
+
     /// A link to a brain that runs already.
-    pub fn new(handle: BrainHandle) -> Self {
-        Self { handle: Some(handle), last: 0 }
+    pub fn to_brain(handle: BrainHandle) -> Self {
+        Self { handle: Some(handle), ..Self::default() }
     }
 
     /// A number for the next request.
@@ -60,13 +71,19 @@ impl BrainLink {
 
     /// Hands over a request; never waits.
     pub fn send(&mut self, request: BrainRequest) {
-        if !self.handle.as_ref().is_some_and(|h| h.send(request)) {
+        let taken = match (&self.handle, &self.outbox) {
+            (Some(handle), _) => handle.send(request),
+            (None, Some(outbox)) => outbox.try_send(request).is_ok(),
+            (None, None) => false,
+        };
+        if !taken {
             warn!("the brain takes no more requests");
         }
     }
 
     /// `turn` and everything older stops between two tokens.
     pub fn cancel(&mut self, turn: TurnId) {
+        self.cancelled = Some(turn);
         if let Some(handle) = &self.handle {
             handle.cancel(turn);
         }

@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use protocol::{BrainEvent, BrainRequest, Language, TurnId};
 
@@ -32,7 +32,6 @@ pub const STOP_PATIENCE: Duration = Duration::from_secs(8);
 
 /// What the thread needs to know.
 #[derive(Debug, Clone)]
-#[cfg_attr(feature = "window", derive(bevy::prelude::Resource))]
 pub struct BrainSetup {
     /// Folder of the save slots.
     pub saves: PathBuf,
@@ -146,10 +145,7 @@ impl BrainHandle {
 
     /// Waits for the next event; `None` when the thread is gone or `timeout` has passed.
     pub fn recv_timeout(&self, timeout: Duration) -> Option<BrainEvent> {
-        match self.events.recv_timeout(timeout) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.events.recv_timeout(timeout).ok()
     }
 
     /// Waits for the next event, however long; `None` when the thread is gone.

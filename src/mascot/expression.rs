@@ -13,8 +13,8 @@ use Joint::*;
 
 /// The resting pose for a slow mood.
 pub fn resting(mood: &Mood) -> Pose {
-    let mut pose = Pose::default();
-    pose.mouth = if mood.pleasure < -0.15 { Mouth::Rest } else { Mouth::Smile };
+    let mouth = if mood.pleasure < -0.15 { Mouth::Rest } else { Mouth::Smile };
+    let mut pose = Pose { mouth, ..Pose::default() };
     set(
         &mut pose,
         &[

@@ -14,6 +14,9 @@ const COLORS: [Color; 6] = [
     Color::srgb(0.42, 0.68, 0.98),
 ];
 
+/// The order in which beads are coloured: from the middle, where they are seen best, outward.
+const ORDER: [usize; 12] = [5, 6, 4, 7, 3, 8, 2, 9, 1, 10, 0, 11];
+
 /// How much was learned: the notes in the memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Resource)]
 pub struct Necklace {
@@ -24,12 +27,12 @@ pub struct Necklace {
 impl Necklace {
     /// Bead of the newest note; none when there is none.
     pub fn newest(&self) -> Option<usize> {
-        self.notes.checked_sub(1).map(|n| (n % 12) as usize)
+        self.notes.checked_sub(1).map(|n| ORDER[(n % 12) as usize])
     }
 
     /// Colour of bead `i`, 0 to 11. Every round of twelve notes colours the string anew.
     pub fn color(&self, i: usize) -> Color {
-        let i = i as u64 % 12;
+        let i = ORDER.iter().position(|bead| *bead == i % 12).unwrap_or(0) as u64;
         if self.notes <= i {
             return PLAIN;
         }
@@ -47,7 +50,7 @@ mod tests {
         let colored = |notes| (0..12).filter(|i| Necklace { notes }.color(*i) != PLAIN).count();
         assert_eq!([0, 1, 5, 12, 40].map(colored), [0, 1, 5, 12, 12]);
         assert_eq!(Necklace { notes: 0 }.newest(), None);
-        assert_eq!(Necklace { notes: 13 }.newest(), Some(0));
-        assert_ne!(Necklace { notes: 12 }.color(0), Necklace { notes: 13 }.color(0));
+        assert_eq!(Necklace { notes: 13 }.newest(), Some(5));
+        assert_ne!(Necklace { notes: 12 }.color(5), Necklace { notes: 13 }.color(5));
     }
 }

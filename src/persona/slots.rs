@@ -178,9 +178,10 @@ impl SlotFolder {
     pub fn create(&self, companion_name: &str, language: Language) -> anyhow::Result<String> {
         let companion_name = companion_name.trim();
         check_companion_name(companion_name)?;
-        let base: String =
-            companion_name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-        let base = base.to_lowercase();
+        let lower = companion_name.to_lowercase();
+        // After the lower-casing, which can turn one letter into a letter and a mark.
+        let fits = |c: char| if c.is_alphanumeric() { c } else { '-' };
+        let base: String = lower.chars().map(fits).take(40).collect();
         let name = (1..)
             .map(|n| {
                 if n == 1 {
@@ -309,6 +310,9 @@ mod tests {
         drop(first);
         assert_eq!(slots.create("モモ", Language::Japanese).expect("create"), "モモ");
         assert_eq!(slots.create("モモ", Language::Japanese).expect("create"), "モモ-2");
+        let dotted = slots.create("İpek", Language::English).expect("create");
+        assert!(slots.open(&dotted, Language::English).is_ok(), "{dotted}");
+        slots.delete(&dotted).expect("delete");
         assert_eq!(slots.list().len(), 3);
         slots.delete("モモ-2").expect("delete");
         assert_eq!(slots.list().len(), 2);

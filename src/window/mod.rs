@@ -71,7 +71,8 @@ pub fn mascot_window(store: &WindowStore) -> Window {
 
 /// The nearest place at which the whole figure is on the screen; `figure` in logical pixels of the window.
 pub fn clamp_place(at: IVec2, screen: IVec2, figure: Rect, scale: f32) -> IVec2 {
-    let (min, max) = ((figure.min * scale).as_ivec2(), (figure.max * scale).as_ivec2());
+    let (min, max) =
+        ((figure.min * scale).floor().as_ivec2(), (figure.max * scale).ceil().as_ivec2());
     let room = (screen - max).max(-min);
     at.clamp(-min, room)
 }

@@ -305,7 +305,7 @@ mod tests {
             Segment {
                 tokens: (0..=len as u64).map(|i| id(start + i)).collect(),
                 weights: (0..len).map(|i| if i % 2 == 0 { 1.0 } else { 0.0 }).collect(),
-                fresh: start % (4 * len as u64) == 0,
+                fresh: start.is_multiple_of(4 * len as u64),
             }
         }
         fn cursors(&self) -> serde_json::Value {
