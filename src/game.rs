@@ -67,8 +67,9 @@ fn count_notes(mut news: MessageReader<BrainNews>, mut necklace: ResMut<Necklace
 /// # Errors
 /// If neither can be started.
 pub fn run_window(options: &Options, places: &Places) -> anyhow::Result<()> {
-    if let Err(why) = platform::check_display() {
+    if let Err(why) = platform::check_display().and_then(|()| platform::check_graphics()) {
         eprintln!("companion: {why}; here is the companion in the terminal instead.");
+        modes::start_log();
         return modes::chat::run(options, places);
     }
     let store = WindowStore(places.window_file());

@@ -4,6 +4,7 @@
 //! the window's place. Clicks beside the figure never come here: the window does not take them.
 
 use bevy::{
+    input::{ButtonState, mouse::MouseButtonInput},
     prelude::*,
     window::{PrimaryWindow, WindowPosition},
 };
@@ -26,6 +27,8 @@ pub struct Pointer {
     /// Pressed on the figure.
     press: Option<Press>,
     last_click: f32,
+    /// Releases since the press: a slow update may hold both halves of a double click.
+    releases: usize,
     /// Where the pointer was over the figure in this update, units of the drawing.
     over: Option<Vec2>,
 }
@@ -125,6 +128,7 @@ fn press(
 /// Carries the figure while the button is held, and ends in a click or a landing.
 fn carry(
     buttons: Res<ButtonInput<MouseButton>>,
+    mut events: MessageReader<MouseButtonInput>,
     time: Res<Time<Real>>,
     layout: Res<MascotLayout>,
     mut windows: Query<&mut Window, With<PrimaryWindow>>,
@@ -134,7 +138,11 @@ fn carry(
     mut places: MessageWriter<SavePlace>,
     mut touches: MessageWriter<Touched>,
 ) {
+    let left_up =
+        |e: &&MouseButtonInput| e.button == MouseButton::Left && e.state == ButtonState::Released;
+    let releases = events.read().filter(left_up).count();
     let (Ok(mut window), Some(mut press)) = (windows.single_mut(), pointer.press) else { return };
+    pointer.releases += releases;
     let zone = press.zone;
     if buttons.pressed(MouseButton::Left) {
         let Some(global) = global_cursor(&window) else { return };
@@ -159,6 +167,7 @@ fn carry(
         return;
     }
     pointer.press = None;
+    let clicks = std::mem::take(&mut pointer.releases);
     let now = time.elapsed_secs();
     if press.carrying {
         mascot.held_speed = None;
@@ -171,7 +180,7 @@ fn carry(
             }
         }
         places.write(SavePlace);
-    } else if now - pointer.last_click < DOUBLE_CLICK_S {
+    } else if clicks > 1 || now - pointer.last_click < DOUBLE_CLICK_S {
         pointer.last_click = f32::MIN;
         chats.write(OpenChat);
     } else {

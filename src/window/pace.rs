@@ -12,7 +12,7 @@ use bevy::{
 
 use super::platform;
 use crate::{
-    controls::Manners,
+    controls::{self, Manners},
     dialogue::bubble::Bubble,
     mascot::{Mascot, MascotLayout, WINDOW_SIZE},
 };
@@ -72,7 +72,7 @@ fn pace(
     } else {
         let until = manners.and_then(|m| m.hidden_until);
         until.map_or(Duration::from_secs(3600), |at| {
-            at.saturating_sub(time.elapsed()).max(Duration::from_millis(200))
+            at.saturating_sub(controls::now(&time)).max(Duration::from_millis(200))
         })
     };
     let panel = windows.iter().any(|(w, mascot)| !mascot && w.visible);
