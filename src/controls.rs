@@ -54,7 +54,12 @@ impl UserCommand {
         [Self::Talk, Self::Memory, Self::Settings, Self::QuietHour, Self::Hide, Self::Quit];
 }
 
-/// Promises that end by themselves; times are those of `Time<Real>`.
+/// Time since the start, now. `Time<Real>` itself is that of the frame before: after a long sleep it has not moved yet.
+pub fn now(time: &Time<Real>) -> Duration {
+    time.elapsed().max(time.startup().elapsed())
+}
+
+/// Promises that end by themselves; times are those of [`now`].
 #[derive(Debug, Clone, Default, Resource)]
 pub struct Manners {
     /// Say nothing unasked until then.
@@ -104,11 +109,11 @@ fn obey(
             UserCommand::Memory => _ = pages.write(OpenPanel(Tab::Memory)),
             UserCommand::Settings => _ = pages.write(OpenPanel(Tab::Settings)),
             UserCommand::QuietHour => {
-                let until = time.elapsed() + QUIET_FOR;
+                let until = now(&time) + QUIET_FOR;
                 manners.quiet_until = if manners.is_quiet() { None } else { Some(until) };
             }
             UserCommand::Hide => {
-                manners.hidden_until = Some(time.elapsed() + HIDE_FOR);
+                manners.hidden_until = Some(now(&time) + HIDE_FOR);
                 windows.iter_mut().for_each(|mut w| w.visible = false);
             }
             UserCommand::Show => {
@@ -125,7 +130,7 @@ fn keep_promises(
     mut manners: ResMut<Manners>,
     mut commands: MessageWriter<UserCommand>,
 ) {
-    let over = |until: Option<Duration>| until.is_some_and(|at| time.elapsed() >= at);
+    let over = |until: Option<Duration>| until.is_some_and(|at| now(&time) >= at);
     if over(manners.quiet_until) {
         manners.quiet_until = None;
     }

@@ -1,6 +1,5 @@
 //! The game: which plugins there are, and the start of the window.
 
-use anyhow::Context;
 use bevy::{
     app::{TaskPoolOptions, TaskPoolPlugin},
     log::LogPlugin,
@@ -13,8 +12,13 @@ use bevy::{
 
 use crate::{
     about_panel,
-    brain::link::{self, BrainStart},
-    controls, dialogue, mascot, memory_panel, modes, onboarding,
+    brain::{
+        link::{self, BrainNews, BrainStart},
+        protocol::BrainEvent,
+    },
+    controls, dialogue,
+    mascot::{self, necklace::Necklace, sprites::BodyFolder},
+    memory_panel, modes, onboarding,
     options::Options,
     paths::Places,
     persona::slots::SlotFolder,
@@ -40,7 +44,21 @@ impl Plugin for CompanionPlugin {
             about_panel::plugin,
             controls::plugin,
             onboarding::plugin,
-        ));
+        ))
+        .add_systems(Update, count_notes);
+    }
+}
+
+/// The beads on the figure's string show how many notes the memory holds.
+fn count_notes(mut news: MessageReader<BrainNews>, mut necklace: ResMut<Necklace>) {
+    for BrainNews(event) in news.read() {
+        if let BrainEvent::Ready { info, .. }
+        | BrainEvent::Info { info, .. }
+        | BrainEvent::Saved { info, .. } = event
+            && necklace.notes != info.notes_written
+        {
+            necklace.notes = info.notes_written;
+        }
     }
 }
 
@@ -49,13 +67,11 @@ impl Plugin for CompanionPlugin {
 /// # Errors
 /// If neither can be started.
 pub fn run_window(options: &Options, places: &Places) -> anyhow::Result<()> {
-    if let Err(why) = platform::check_display() {
+    if let Err(why) = platform::check_display().and_then(|()| platform::check_graphics()) {
         eprintln!("companion: {why}; here is the companion in the terminal instead.");
+        modes::start_log();
         return modes::chat::run(options, places);
     }
-    let svg = places.assets.join("bodies/tete/tete.svg");
-    let drawing =
-        std::fs::read_to_string(&svg).with_context(|| format!("cannot read {}", svg.display()))?;
     let store = WindowStore(places.window_file());
     let mut app = App::new();
     app.add_plugins(
@@ -77,7 +93,7 @@ pub fn run_window(options: &Options, places: &Places) -> anyhow::Result<()> {
     .add_plugins(bevy_egui::EguiPlugin::default())
     .insert_resource(SettingsFile(places.settings_file()))
     .insert_resource(store)
-    .insert_resource(mascot::BodyDrawing(drawing))
+    .insert_resource(BodyFolder(places.assets.join("bodies/tete")))
     .insert_resource(SlotList(Box::new(SlotFolder::new(&places.saves))))
     .insert_resource(BrainStart(modes::brain_setup(options, places)))
     .add_plugins(CompanionPlugin);

@@ -37,6 +37,7 @@ pub mod window;
 #[cfg(not(feature = "window"))]
 pub fn run_window(options: &options::Options, places: &paths::Places) -> anyhow::Result<()> {
     eprintln!("This build has no window; here is the companion in the terminal.");
+    modes::start_log();
     modes::chat::run(options, places)
 }
 

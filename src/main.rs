@@ -15,7 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let options = Options::from_command_line();
     if options.mode != Mode::Window {
-        start_log();
+        modes::start_log();
     }
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
@@ -24,13 +24,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Warnings to standard error; `RUST_LOG` shows more.
-fn start_log() {
-    let filter =
-        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {
@@ -44,9 +37,9 @@ fn run(options: &Options) -> anyhow::Result<()> {
         #[cfg(feature = "train")]
         Mode::Train(train) => modes::train::run(options, train, &places),
         #[cfg(feature = "train")]
-        Mode::Eval { data, json } => modes::eval::run(options, &places, data, *json),
+        Mode::Eval(eval) => modes::eval::run(options, eval, &places),
         #[cfg(not(feature = "train"))]
-        Mode::Train(_) | Mode::Eval { .. } => {
+        Mode::Train(_) | Mode::Eval(_) => {
             anyhow::bail!("this build has no trainer: build with the feature `train`")
         }
     }

@@ -48,7 +48,7 @@ pub struct RawOptions {
     /// How freely words are chosen: 0 (always the likeliest) to 2. Default 0.7.
     #[arg(long, value_name = "X")]
     temperature: Option<f32>,
-    /// Compute threads. Default: processors less one, at least one.
+    /// Compute threads. Default: processor cores less one, at least one.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Where the model runs.
@@ -61,6 +61,12 @@ pub struct RawOptions {
     /// With --train or --eval: a folder of text (.jsonl, .jsonl.zst, .txt); may be given several times.
     #[arg(long, value_name = "DIR")]
     data: Vec<PathBuf>,
+    /// With --eval: score only what training keeps out of --data, and compare with n-grams counted on the rest.
+    #[arg(long)]
+    held_out: bool,
+    /// With --eval: tokens of talk between telling and asking. Default 1000.
+    #[arg(long, value_name = "N")]
+    distance: Option<usize>,
     /// With --train: folder of the run.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -101,8 +107,18 @@ pub enum Mode {
     Jsonl,
     Say(String),
     Train(TrainMode),
-    Eval { data: Vec<PathBuf>, json: bool },
+    Eval(EvalMode),
     Bench { json: bool },
+}
+
+/// Options of `--eval`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the options say it")]
+pub struct EvalMode {
+    pub data: Vec<PathBuf>,
+    pub held_out: bool,
+    pub distance: usize,
+    pub json: bool,
 }
 
 /// Options of `--train`.
@@ -156,6 +172,12 @@ impl Options {
             "--preset, --out, --steps, --hours, --resume, --init and --batch go with --train",
         )?;
         rule(raw.train || raw.eval || raw.data.is_empty(), "--data goes with --train or --eval")?;
+        rule(
+            raw.eval || !(raw.held_out || raw.distance.is_some()),
+            "--held-out and --distance go with --eval",
+        )?;
+        rule(!raw.held_out || !raw.data.is_empty(), "--held-out needs --data DIR")?;
+        rule(raw.distance.is_none_or(|n| n <= 10_000_000), "--distance must be at most 10000000")?;
         rule(raw.chat || !raw.jsonl, "--jsonl goes with --chat")?;
         rule(raw.eval || raw.bench || !raw.json, "--json goes with --eval or --bench")?;
         let temperature = raw.temperature.unwrap_or(0.7);
@@ -179,14 +201,20 @@ impl Options {
                 batch: raw.batch.unwrap_or(8).clamp(1, 1024),
             })
         } else if raw.eval {
-            Mode::Eval { data: raw.data, json: raw.json }
+            Mode::Eval(EvalMode {
+                data: raw.data,
+                held_out: raw.held_out,
+                distance: raw.distance.unwrap_or(1000),
+                json: raw.json,
+            })
         } else if raw.bench {
             Mode::Bench { json: raw.json }
         } else {
             Mode::Window
         };
-        let spare =
-            std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1));
+        // Whole cores: two threads of one core share its arithmetic. One stays free for the picture.
+        let logical = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let spare = num_cpus::get_physical().min(logical).saturating_sub(1).max(1);
         Ok(Self {
             mode,
             saves: raw.saves,
@@ -229,6 +257,8 @@ mod tests {
             "--train --out x --preset huge",
             "--temperature 3 --chat",
             "--data x --chat",
+            "--held-out --eval",
+            "--distance 5 --chat",
             "--threads 0",
         ] {
             assert!(check(args).is_err(), "{args}");

@@ -320,6 +320,54 @@ fn a_companion_travels_in_one_file() {
 }
 
 #[test]
+fn a_new_brain_learns_the_notes_of_the_journal_again() {
+    let home = Home::new();
+    let mut talk = home.talk();
+    talk.ask(&json!({ "say": "hello" }));
+    talk.end();
+    let journal = home.path("saves/tete/journal.jsonl");
+    let mut lines = fs::read_to_string(&journal).expect("journal");
+    for name in ["Mia", "Ken"] {
+        let line = json!({ "unix_s": 1, "by_person": false, "text": name, "notes": [format!("your name is {name}.")] });
+        lines.push_str(&format!("{line}\n"));
+    }
+    fs::write(&journal, lines).expect("journal");
+    fs::remove_dir_all(home.path("brain")).expect("old brain");
+    export_brain(&home.path("brain"), 8);
+    let mut talk = home.talk();
+    let info = talk.ask(&json!({ "info": true }));
+    // The last note of the topic, once.
+    assert_eq!(info["notes_written"], 1, "{info}");
+    talk.end();
+}
+
+#[test]
+fn an_import_that_a_crash_interrupted_is_finished_at_the_next_start() {
+    let home = Home::new();
+    let file = home.path("tete.companion");
+    let mut talk = home.talk();
+    talk.ask(&json!({ "say": "hello" }));
+    let read = talk.tokens_read();
+    talk.ask(&json!({ "export": file }));
+    talk.ask(&json!({ "reset": true }));
+    talk.end();
+    let slot = home.path("saves/tete");
+    assert!(!slot.join("journal.jsonl").exists(), "a reset puts the journal aside");
+    // What a crash leaves: the copy of the bundle, and nothing else of the import.
+    fs::copy(&file, slot.join("import.pending")).expect("copy");
+    let mut talk = home.talk();
+    assert_eq!(talk.tokens_read(), read);
+    talk.end();
+    assert!(!slot.join("import.pending").exists());
+    assert!(fs::read_to_string(slot.join("journal.jsonl")).expect("journal").contains("hello"));
+    fs::write(slot.join("import.pending"), "COMPANION 1\nrubbish").expect("damage");
+    let mut talk = home.talk();
+    assert_eq!(talk.tokens_read(), read, "a damaged one changes nothing");
+    talk.end();
+    assert!(slot.join("import.refused").exists() && !slot.join("import.pending").exists());
+}
+
+#[test]
 #[cfg(unix)]
 fn sigterm_saves_and_ends_well() {
     let home = Home::new();

@@ -64,6 +64,18 @@ pub(super) fn write(path: &Path, files: &[(&str, Vec<u8>)]) -> anyhow::Result<()
     Ok(())
 }
 
+/// Copies a bundle; the copy appears under its name only when it is whole.
+pub(super) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let bytes = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    let dir = to.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(dir)
+        .with_context(|| format!("cannot write in {}", dir.display()))?;
+    file.write_all(&bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(to).with_context(|| format!("cannot write {}", to.display()))?;
+    Ok(())
+}
+
 /// Reads a bundle: its files by name.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     let name = path.display();

@@ -83,7 +83,7 @@ impl BrainLink {
 
     /// `turn` and everything older stops between two tokens.
     pub fn cancel(&mut self, turn: TurnId) {
-        self.cancelled = Some(turn);
+        self.cancelled = self.cancelled.max(Some(turn));
         if let Some(handle) = &self.handle {
             handle.cancel(turn);
         }
@@ -135,6 +135,7 @@ fn past_lines(setup: &BrainSetup, slot: &str) -> Vec<PastLine> {
     let lines = Journal::in_slot(&setup.saves.join(slot)).recent(HISTORY_LINES);
     lines
         .into_iter()
+        .filter(|e| !e.text.is_empty()) // a dictated note is no line of the talk
         .map(|e| PastLine { by_person: e.by_person, text: e.text, unix_s: e.unix_s })
         .collect()
 }
@@ -142,15 +143,22 @@ fn past_lines(setup: &BrainSetup, slot: &str) -> Vec<PastLine> {
 fn drain(
     link: Res<BrainLink>,
     setup: Option<Res<BrainStart>>,
+    proxy: Option<Res<EventLoopProxyWrapper>>,
     mut history: ResMut<History>,
     mut news: MessageWriter<BrainNews>,
 ) {
     let Some(handle) = &link.handle else { return };
+    let mut n_events = 0;
     for event in std::iter::from_fn(|| handle.try_recv()).take(PER_FRAME) {
+        n_events += 1;
         if let (BrainEvent::Ready { turn: Some(_), info }, Some(setup)) = (&event, &setup) {
             history.0 = past_lines(&setup.0, &info.persona);
         }
         news.write(BrainNews(event));
+    }
+    if let (PER_FRAME, Some(proxy)) = (n_events, proxy) {
+        // More may wait, and its wake-up is used up.
+        let _ = proxy.send_event(WinitUserEvent::WakeUp);
     }
 }
 
@@ -161,5 +169,71 @@ fn quit_with_app(mut exits: MessageReader<AppExit>, mut link: ResMut<BrainLink>)
     {
         handle.cancel(TurnId(u64::MAX));
         handle.quit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::brain::scripted;
+
+    fn brain_app(reply: &str) -> App {
+        let brain = scripted::start(vec![reply.to_owned()], Duration::ZERO).expect("thread");
+        let mut app = App::new();
+        app.add_plugins((MinimalPlugins, plugin)).insert_resource(BrainLink::to_brain(brain));
+        app
+    }
+
+    /// Updates until `n` events were heard, for a few seconds at most; each frame's events in a list of its own.
+    fn frames(app: &mut App, n: usize) -> Vec<Vec<BrainEvent>> {
+        let mut frames = Vec::new();
+        let mut n_heard = 0;
+        for _ in 0..5000 {
+            app.update();
+            let mut news = app.world_mut().resource_mut::<Messages<BrainNews>>();
+            let frame: Vec<BrainEvent> = news.drain().map(|news| news.0).collect();
+            n_heard += frame.len();
+            frames.push(frame);
+            if n_heard >= n {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        frames
+    }
+
+    #[test]
+    fn events_become_messages_a_bounded_number_a_frame() {
+        let mut app = brain_app(&"a".repeat(300));
+        let mut link = app.world_mut().resource_mut::<BrainLink>();
+        let turn = link.next_turn();
+        link.send(BrainRequest::Say { turn, text: "hello".into(), learn: true });
+        std::thread::sleep(Duration::from_millis(50));
+        // Ready, mood, 300 letters, finished.
+        let frames = frames(&mut app, 303);
+        assert!(frames.iter().all(|frame| frame.len() <= PER_FRAME));
+        let last = frames.concat().pop();
+        assert!(matches!(last, Some(BrainEvent::Finished { turn: t, .. }) if t == turn));
+        assert_eq!(frames.concat().len(), 303);
+    }
+
+    #[test]
+    fn the_thread_has_ended_when_the_app_has() {
+        let mut app = brain_app("");
+        app.update();
+        app.world_mut().write_message(AppExit::Success);
+        app.update();
+        assert!(app.world().resource::<BrainLink>().handle.is_none());
+    }
+
+    #[test]
+    fn cancelling_an_older_turn_later_changes_nothing() {
+        let mut link = BrainLink::default();
+        let (first, second) = (link.next_turn(), link.next_turn());
+        link.cancel(second);
+        link.cancel(first);
+        assert_eq!(link.cancelled, Some(second));
     }
 }

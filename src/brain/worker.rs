@@ -14,7 +14,7 @@ use anyhow::Context;
 use engine::{
     checkpoint::{Brain, BrainOptions},
     sampler::SamplerOptions,
-    session::{Memory, MemoryRing, Reply, ReplyPart, Session, SessionOptions},
+    session::{Memory, MemoryRing, Reply, ReplyPart, Session, SessionOptions, note_parts},
     topics::{self, Lang},
 };
 
@@ -31,8 +31,14 @@ use crate::persona::{
 const DELTA_INTERVAL: Duration = Duration::from_millis(50);
 /// Longest reply in tokens: a story of some 150 words.
 const MAX_REPLY_TOKENS: usize = 256;
-/// Restarts after panics before the thread gives up.
+/// Restarts in a row after panics before the thread gives up.
 const MAX_RESTARTS: usize = 5;
+/// A life this long counts as sound: a panic after it begins a new row.
+const SOUND_LIFE: Duration = Duration::from_secs(600);
+/// Copy of a bundle in the slot while its files are taken over.
+const PENDING_IMPORT: &str = "import.pending";
+/// Most notes that a new brain takes over from the journal, the newest ones.
+const MAX_REBORN_NOTES: usize = 200;
 /// Facts that the memory panel asks for.
 const ASKED: [&str; 16] = [
     "name",
@@ -57,7 +63,9 @@ const ASKED: [&str; 16] = [
 pub(super) fn run(setup: &BrainSetup, side: &BrainSide) {
     let mut slot = setup.slot.clone();
     let mut answers: Option<TurnId> = None;
-    for _ in 0..=MAX_RESTARTS {
+    let mut restarts = 0;
+    while restarts <= MAX_RESTARTS {
+        let born = Instant::now();
         let outcome =
             catch_unwind(AssertUnwindSafe(|| serve(setup, side, &mut slot, &mut answers)));
         match outcome {
@@ -65,6 +73,7 @@ pub(super) fn run(setup: &BrainSetup, side: &BrainSide) {
             Err(panic) => {
                 let text = panic_text(&*panic);
                 tracing::error!("the brain's thread panicked: {text}");
+                restarts = if born.elapsed() >= SOUND_LIFE { 1 } else { restarts + 1 };
                 let text = format!(
                     "Something went wrong inside ({text}). I go on from what I last saved."
                 );
@@ -197,7 +206,9 @@ impl Worker {
         let mut worker = Self { slot, ring, session, private: None, threads: setup.threads };
         if fresh {
             worker.begin_life()?;
+            worker.take_over_notes(setup.language, side)?;
         }
+        worker.finish_import(side);
         Ok(worker)
     }
 
@@ -209,6 +220,44 @@ impl Worker {
             self.session.write_note(&format!("きみの相棒の名前は{name}。"));
         }
         self.save()?;
+        Ok(())
+    }
+
+    /// A memory belongs to one brain. When there is a new brain, its memory learns the notes of the journal again, of each
+    /// topic the last one; the memory of the old brain stays where it is.
+    fn take_over_notes(&mut self, language: Language, side: &BrainSide) -> anyhow::Result<()> {
+        let all = self.slot.journal.notes();
+        let mut notes: Vec<(&str, &str)> = Vec::new(); // topic, sentence
+        for note in all.iter().rev() {
+            if let Some((topic, _)) = note_parts(note)
+                && notes.len() < MAX_REBORN_NOTES
+                && !notes.iter().any(|n| n.0 == topic)
+            {
+                notes.push((topic, note));
+            }
+        }
+        if notes.is_empty() {
+            return Ok(());
+        }
+        for (_, note) in notes.iter().rev() {
+            self.session.write_note(note);
+        }
+        self.save()?;
+        let knows = |(topic, note): &&(&str, &str)| {
+            let question = topics::question(topic, Lang::of(note));
+            let value = note_parts(note).map_or("", |n| n.1);
+            self.session.probe_topic(&question).text.contains(value)
+        };
+        let (n, known) = (notes.len(), notes.iter().filter(knows).count());
+        let text = match language {
+            Language::English => format!(
+                "My brain is a new one. I learned {n} notes of our journal again; asked, I recall {known} of them."
+            ),
+            Language::Japanese => format!(
+                "新しい頭になったよ。日記のメモを{n}こ、おぼえなおした。聞かれて言えたのは{known}こ。"
+            ),
+        };
+        side.send(BrainEvent::Notice { text });
         Ok(())
     }
 
@@ -239,6 +288,12 @@ impl Worker {
     }
 
     fn answer(&mut self, request: BrainRequest, side: &BrainSide) -> anyhow::Result<()> {
+        #[cfg(test)]
+        if matches!(&request, BrainRequest::Say { text, .. } if text == tests::PANIC) {
+            // As a fault in the middle of a reply would: the session has changed, the file has not.
+            self.session.read("half a thought", &mut |_, _| side.flow(TurnId(u64::MAX)));
+            panic!("asked to");
+        }
         if !matches!(request, BrainRequest::Say { learn: false, .. } | BrainRequest::Info { .. }) {
             self.private = None;
         }
@@ -269,6 +324,12 @@ impl Worker {
                     "{note:?} is not a note: say \"your … is ….\" or 「きみの…は…。」"
                 );
                 let path = self.save()?;
+                let entry = Entry { notes: vec![note], ..Entry::now(false, "") };
+                if let Err(error) = self.slot.journal.append(&[entry]) {
+                    side.send(BrainEvent::Notice {
+                        text: format!("the journal could not be written: {error}"),
+                    });
+                }
                 side.send(BrainEvent::Saved { turn, path, info: self.info() });
             }
             BrainRequest::Info { turn } => {
@@ -284,6 +345,10 @@ impl Worker {
                 if let Err(error) = self.begin_life() {
                     *self.session.memory_mut() = before;
                     return Err(error);
+                }
+                if let Err(error) = self.slot.journal.set_aside() {
+                    let text = format!("the journal of before could not be put aside: {error}");
+                    side.send(BrainEvent::Notice { text });
                 }
                 let path = self.ring.current_path();
                 side.send(BrainEvent::Saved { turn, path, info: self.info() });
@@ -405,7 +470,34 @@ impl Worker {
     }
 
     /// Takes over an exported companion; the memory before it stays in the ring.
+    ///
+    /// A copy of the file waits in the slot until all of it is in place, so that a crash between two files is mended at
+    /// the next start.
     fn import(&mut self, path: &Path) -> anyhow::Result<()> {
+        let pending = self.slot.dir.join(PENDING_IMPORT);
+        self.check_import(path)?;
+        self.save()?;
+        bundle::copy(path, &pending)?;
+        self.take_in(&pending)
+    }
+
+    /// Finishes an import that a crash interrupted.
+    fn finish_import(&mut self, side: &BrainSide) {
+        let pending = self.slot.dir.join(PENDING_IMPORT);
+        if pending.is_file()
+            && let Err(error) = self.take_in(&pending)
+        {
+            let aside = pending.with_extension("refused");
+            let _ = std::fs::rename(&pending, &aside);
+            let text = format!(
+                "an import that was interrupted could not be finished: {error:#}; its file is now {}",
+                aside.display()
+            );
+            side.send(BrainEvent::Notice { text });
+        }
+    }
+
+    fn check_import(&self, path: &Path) -> anyhow::Result<(Memory, Identity, Vec<u8>)> {
         let files = bundle::read(path)?;
         let file = |name: &str| files.iter().find(|f| f.0 == name).map(|f| f.1.as_slice());
         let memory = file("memory.safetensors")
@@ -415,20 +507,180 @@ impl Worker {
             .with_context(|| format!("{}: no identity in it", path.display()))?;
         let identity = Identity::from_json(identity)
             .with_context(|| format!("{}: its identity", path.display()))?;
-        self.save()?;
+        Ok((memory, identity, file("journal.jsonl").unwrap_or_default().to_vec()))
+    }
+
+    fn take_in(&mut self, pending: &Path) -> anyhow::Result<()> {
+        let (memory, identity, journal) = self.check_import(pending)?;
         let before = std::mem::replace(self.session.memory_mut(), memory);
         if let Err(error) = self.save() {
             *self.session.memory_mut() = before;
+            let _ = std::fs::remove_file(pending);
             return Err(error);
         }
         self.slot.set_identity(identity)?;
-        self.slot
-            .journal
-            .replace(file("journal.jsonl").unwrap_or_default())
-            .context("cannot write the journal")
+        self.slot.journal.replace(&journal).context("cannot write the journal")?;
+        std::fs::remove_file(pending)
+            .with_context(|| format!("cannot remove {}", pending.display()))
     }
 }
 
 fn mood_tag(idx: usize) -> MoodTag {
     MoodTag::ALL.get(idx).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use engine::{
+        checkpoint,
+        model::{ModelConfig, param_specs},
+        rng::Rng,
+        tokenizer::Tokenizer,
+    };
+
+    use super::*;
+    use crate::brain::BrainHandle;
+
+    /// A line that makes the thread panic.
+    pub(super) const PANIC: &str = "panic, please";
+
+    /// A brain of random weights on its thread, in a folder of its own, ready.
+    fn brain() -> (BrainHandle, tempfile::TempDir) {
+        let dir = tempfile::tempdir().expect("folder");
+        let cfg = ModelConfig { vocab_size: 512, ..ModelConfig::preset("nano").expect("nano") };
+        let specs = param_specs(&cfg);
+        let params = |name: &str| {
+            let spec = specs.iter().find(|s| s.name == name).expect("a name of the list");
+            let mut rng = Rng::keyed(3, &[spec.name.len() as u64]);
+            let around = if name.ends_with("norm") { 1.0 } else { 0.0 };
+            (0..spec.shape.iter().product()).map(|_| around + 0.1 * rng.normal() as f32).collect()
+        };
+        let tokenizer = Tokenizer::bytes_only(cfg.vocab_size).expect("tokenizer");
+        let model = dir.path().join("brain");
+        checkpoint::export(&model, &cfg, &tokenizer, &params, &BTreeMap::new()).expect("export");
+        let setup = BrainSetup {
+            saves: dir.path().join("saves"),
+            slot: "tete".into(),
+            model: Ok(model),
+            seed: 1,
+            temperature: 0.7,
+            threads: 1,
+            language: Language::English,
+        };
+        let brain = BrainHandle::start(setup, None).expect("thread");
+        assert!(matches!(next(&brain), BrainEvent::Ready { turn: None, .. }));
+        (brain, dir)
+    }
+
+    fn next(brain: &BrainHandle) -> BrainEvent {
+        brain.recv_timeout(Duration::from_secs(60)).expect("an event in time")
+    }
+
+    /// Hands over a request and hears its events, the finishing one last.
+    fn ask(brain: &mut BrainHandle, request: impl Fn(TurnId) -> BrainRequest) -> Vec<BrainEvent> {
+        let turn = brain.next_turn();
+        assert!(brain.send(request(turn)));
+        hear(brain, turn)
+    }
+
+    fn hear(brain: &BrainHandle, turn: TurnId) -> Vec<BrainEvent> {
+        let mut heard = Vec::new();
+        loop {
+            let event = next(brain);
+            assert_eq!(event.turn(), Some(turn), "{event:?}");
+            let goes_on = matches!(
+                event,
+                BrainEvent::Mood { .. }
+                    | BrainEvent::Delta { .. }
+                    | BrainEvent::Remembered { .. }
+                    | BrainEvent::Recalled { .. }
+            );
+            heard.push(event);
+            if !goes_on {
+                return heard;
+            }
+        }
+    }
+
+    fn say(text: &str) -> impl Fn(TurnId) -> BrainRequest {
+        move |turn| BrainRequest::Say { turn, text: text.to_owned(), learn: true }
+    }
+
+    fn tokens_read(brain: &mut BrainHandle) -> u64 {
+        match &ask(brain, |turn| BrainRequest::Info { turn })[..] {
+            [BrainEvent::Info { info, .. }] => info.tokens_read,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_panic_is_told_and_the_last_saved_memory_goes_on() {
+        let (mut brain, _dir) = brain();
+        ask(&mut brain, say("hello"));
+        let saved = tokens_read(&mut brain);
+        for _ in 0..2 {
+            let heard = ask(&mut brain, say(PANIC));
+            assert!(
+                matches!(&heard[..], [BrainEvent::Failed { text, .. }] if text.contains("asked to"))
+            );
+            assert!(matches!(next(&brain), BrainEvent::Ready { turn: None, .. }));
+            assert_eq!(tokens_read(&mut brain), saved);
+        }
+        assert!(matches!(ask(&mut brain, say("again")).pop(), Some(BrainEvent::Finished { .. })));
+    }
+
+    #[test]
+    fn pieces_come_at_most_twenty_a_second_and_make_the_reply() {
+        let (mut brain, _dir) = brain();
+        let heard = ask(&mut brain, say("hello"));
+        let Some(BrainEvent::Finished { reply, stats, .. }) = heard.last() else {
+            panic!("{heard:?}")
+        };
+        let pieces: Vec<&str> = heard
+            .iter()
+            .filter_map(|e| {
+                if let BrainEvent::Delta { text, .. } = e { Some(text.as_str()) } else { None }
+            })
+            .collect();
+        assert_eq!(pieces.concat(), *reply);
+        let most = stats.total.as_millis() / DELTA_INTERVAL.as_millis() + 2;
+        assert!(pieces.len() as u128 <= most, "{} pieces in {:?}", pieces.len(), stats.total);
+    }
+
+    #[test]
+    fn a_cancelled_reading_keeps_what_was_read() {
+        let (mut brain, _dir) = brain();
+        let turn = brain.next_turn();
+        brain.send(BrainRequest::Read { turn, text: "word ".repeat(100_000) });
+        std::thread::sleep(Duration::from_millis(50));
+        brain.cancel(turn);
+        let Some(BrainEvent::ReadDone { tokens, .. }) = hear(&brain, turn).pop() else { panic!() };
+        assert!((1..400_000).contains(&tokens), "{tokens}");
+        assert_eq!(tokens_read(&mut brain), tokens as u64);
+    }
+
+    #[test]
+    fn a_private_talk_goes_on_by_itself_and_leaves_nothing() {
+        let (mut brain, dir) = brain();
+        let memory =
+            || std::fs::read(dir.path().join("saves/tete/memory.safetensors")).expect("memory");
+        let before = memory();
+        let private = |text: &'static str| {
+            move |turn| BrainRequest::Say { turn, text: text.to_owned(), learn: false }
+        };
+        let reply = |events: Vec<BrainEvent>| match events.last() {
+            Some(BrainEvent::Finished { reply, .. }) => reply.clone(),
+            other => panic!("{other:?}"),
+        };
+        let first = reply(ask(&mut brain, private("a secret")));
+        let second = reply(ask(&mut brain, private("a secret")));
+        assert_ne!(first, second, "the second line follows the first");
+        ask(&mut brain, |turn| BrainRequest::Save { turn });
+        assert!(memory() == before);
+        let journal =
+            std::fs::read(dir.path().join("saves/tete/journal.jsonl")).unwrap_or_default();
+        assert!(journal.is_empty());
+    }
 }

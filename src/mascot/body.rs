@@ -1,274 +1,353 @@
-//! The layered SVG of a body → one image a layer, and where each hangs.
+//! A body: `body.ron` and the texts of its drawings, checked. Knows no pixels and no Bevy world.
 //!
-//! Coordinates are those of the SVG (320 x 360, y down). Layers hang on bones; a bone turns around its pivot.
+//! Coordinates are those of the drawings' common canvas, y down. Parts are listed back to front.
 
-use bevy::{
-    asset::RenderAssetUsages,
-    prelude::*,
-    render::render_resource::{Extent3d, TextureDimension, TextureFormat},
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
 };
-use resvg::{tiny_skia, usvg};
 
-/// Size of the drawing in SVG units.
+use anyhow::{Context, ensure};
+use bevy::math::{Vec2, vec2};
+use serde::Deserialize;
+
+use super::pose::{Mouth, Pop};
+
+/// Size of the canvas that all bodies are drawn on.
 pub const CANVAS: Vec2 = Vec2::new(320.0, 360.0);
-/// Where the bubble's tail points, in SVG units.
-pub const MOUTH: Vec2 = Vec2::new(160.0, 150.0);
+/// Where the feet stand on it.
+pub const FEET: Vec2 = Vec2::new(160.0, 340.0);
 
-/// What turns together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Component)]
+/// What turns together; what each does is in [`super::rig`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Bone {
     Ground,
+    Root,
     Body,
     Tail,
+    FootLeft,
+    FootRight,
+    Beads,
+    Pendant,
+    Sign,
     ArmLeft,
     ArmRight,
+    Scarf,
+    ScarfTail,
     Head,
     EarLeft,
     EarRight,
-    Tuft,
-    Pop,
+    PlumeLeft,
+    PlumeRight,
+    PlumeMiddle,
+    Star,
+    Face,
+    EyeLeft,
+    EyeRight,
+    BrowLeft,
+    BrowRight,
+    Muzzle,
+    Mouth,
+    PopUp,
 }
 
-impl Bone {
-    /// All bones; parents before children.
-    pub const ALL: [Self; 10] = [
-        Self::Ground,
-        Self::Body,
-        Self::Tail,
-        Self::ArmLeft,
-        Self::ArmRight,
-        Self::Head,
-        Self::EarLeft,
-        Self::EarRight,
-        Self::Tuft,
-        Self::Pop,
-    ];
-
-    /// What it hangs on.
-    pub fn parent(self) -> Option<Self> {
-        match self {
-            Self::Ground | Self::Pop => None,
-            Self::Body => Some(Self::Ground),
-            Self::Tail | Self::ArmLeft | Self::ArmRight | Self::Head => Some(Self::Body),
-            Self::EarLeft | Self::EarRight | Self::Tuft => Some(Self::Head),
-        }
-    }
-
-    /// Point it turns around, in SVG units.
-    pub fn pivot(self) -> Vec2 {
-        match self {
-            Self::Ground | Self::Pop => Vec2::new(160.0, 336.0),
-            Self::Body => Vec2::new(160.0, 334.0),
-            Self::Tail => Vec2::new(222.0, 300.0),
-            Self::ArmLeft => Vec2::new(106.0, 258.0),
-            Self::ArmRight => Vec2::new(214.0, 258.0),
-            Self::Head => Vec2::new(160.0, 226.0),
-            Self::EarLeft => Vec2::new(92.0, 96.0),
-            Self::EarRight => Vec2::new(228.0, 96.0),
-            Self::Tuft => Vec2::new(160.0, 88.0),
-        }
-    }
+/// A side of the figure, as the person sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Side {
+    Left,
+    Right,
 }
 
-/// Layers, back to front: id of the group in the SVG, bone.
-pub const LAYERS: [(&str, Bone); 33] = [
-    ("shadow", Bone::Ground),
-    ("tail", Bone::Tail),
-    ("foot_l", Bone::Ground),
-    ("foot_r", Bone::Ground),
-    ("body", Bone::Body),
-    ("arm_l", Bone::ArmLeft),
-    ("arm_r", Bone::ArmRight),
-    ("scarf", Bone::Body),
-    ("ear_l", Bone::EarLeft),
-    ("ear_r", Bone::EarRight),
-    ("head", Bone::Head),
-    ("tuft", Bone::Tuft),
-    ("blush", Bone::Head),
-    ("brows", Bone::Head),
-    ("eye_l_open", Bone::Head),
-    ("eye_r_open", Bone::Head),
-    ("eye_l_closed", Bone::Head),
-    ("eye_r_closed", Bone::Head),
-    ("eye_l_happy", Bone::Head),
-    ("eye_r_happy", Bone::Head),
-    ("nose", Bone::Head),
-    ("mouth_smile", Bone::Head),
-    ("mouth_open", Bone::Head),
-    ("mouth_o", Bone::Head),
-    ("mouth_sad", Bone::Head),
-    ("star", Bone::Head),
-    ("pop_heart", Bone::Pop),
-    ("pop_zz", Bone::Pop),
-    ("pop_dot_1", Bone::Pop),
-    ("pop_dot_2", Bone::Pop),
-    ("pop_dot_3", Bone::Pop),
-    ("pop_spark", Bone::Pop),
-    ("pop_sweat", Bone::Pop),
-];
-
-/// A layer as pixels.
-#[derive(Debug)]
-pub struct LayerImage {
-    /// Id in [`LAYERS`].
-    pub id: &'static str,
-    /// Its bone.
-    pub bone: Bone,
-    /// Middle of the image, in SVG units.
-    pub center: Vec2,
-    /// Size of the image, in SVG units.
-    pub size: Vec2,
-    /// The pixels, straight alpha, edges bled outward.
-    pub image: Image,
+/// What a part is for, beyond being seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+pub enum Role {
+    /// Always drawn.
+    #[default]
+    Plain,
+    /// Fades with height.
+    Shadow,
+    /// Painted anew when the eye moves; its drawing is a template, see [`super::eye`].
+    Eye(Side),
+    /// Drawn while this mouth is made.
+    Mouth(Mouth),
+    /// Drawn while this pops up.
+    Pop(Pop),
+    /// Bead of the memory, 0 to 11; tinted.
+    Bead(usize),
+    /// Fades with the mood.
+    Blush,
+    /// In front of the head while it is raised.
+    Arm,
+    /// Only in trouble.
+    Sign,
 }
 
-/// Turns all layers into images of `pixels_per_unit`.
-///
-/// # Errors
-/// A drawing that cannot be read, or that lacks a layer.
-pub fn rasterize(svg: &str, pixels_per_unit: f32) -> Result<Vec<LayerImage>, String> {
-    let tree = usvg::Tree::from_str(svg, &usvg::Options::default())
-        .map_err(|e| format!("the body's drawing: {e}"))?;
-    LAYERS.iter().map(|(id, bone)| layer(&tree, id, *bone, pixels_per_unit)).collect()
+/// A place that feels a hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Zone {
+    Head,
+    Cheek,
+    Belly,
+    Hand,
+    Tail,
 }
 
-fn layer(
-    tree: &usvg::Tree,
-    id: &'static str,
+#[derive(Debug, Deserialize)]
+struct RawBone {
+    #[serde(default)]
+    parent: Option<Bone>,
+    pivot: (f32, f32),
+}
+
+#[derive(Debug, Deserialize)]
+struct RawPart {
+    art: String,
     bone: Bone,
-    scale: f32,
-) -> Result<LayerImage, String> {
-    let node =
-        tree.node_by_id(id).ok_or_else(|| format!("the body's drawing has no layer {id}"))?;
-    let bounds = node.abs_layer_bounding_box().ok_or_else(|| format!("layer {id} is empty"))?;
-    const PAD: f32 = 2.0;
-    let width = (bounds.width() * scale + 2.0 * PAD).ceil() as u32;
-    let height = (bounds.height() * scale + 2.0 * PAD).ceil() as u32;
-    let mut pixmap =
-        tiny_skia::Pixmap::new(width, height).ok_or_else(|| format!("layer {id} is too large"))?;
-    let transform = tiny_skia::Transform::from_translate(PAD, PAD).pre_scale(scale, scale);
-    resvg::render_node(node, transform, &mut pixmap.as_mut())
-        .ok_or_else(|| format!("layer {id} cannot be drawn"))?;
-    let data = straight_and_bled(&pixmap);
-    let image = Image::new(
-        Extent3d { width, height, depth_or_array_layers: 1 },
-        TextureDimension::D2,
-        data,
-        TextureFormat::Rgba8UnormSrgb,
-        RenderAssetUsages::RENDER_WORLD,
-    );
-    let size = Vec2::new(width as f32, height as f32) / scale;
-    let corner = Vec2::new(bounds.x(), bounds.y()) - PAD / scale;
-    Ok(LayerImage { id, bone, center: corner + size / 2.0, size, image })
+    #[serde(default)]
+    role: Role,
+    #[serde(default)]
+    at: (f32, f32),
 }
 
-/// Straight alpha; clear pixels take the colour of a neighbour, so that filtering draws no dark fringe.
-fn straight_and_bled(pixmap: &tiny_skia::Pixmap) -> Vec<u8> {
-    let (w, h) = (pixmap.width() as usize, pixmap.height() as usize);
-    let mut data: Vec<u8> = pixmap
-        .pixels()
-        .iter()
-        .flat_map(|p| {
-            let c = p.demultiply();
-            [c.red(), c.green(), c.blue(), c.alpha()]
+#[derive(Debug, Deserialize)]
+struct RawTouch {
+    zone: Zone,
+    bone: Bone,
+    center: (f32, f32),
+    radii: (f32, f32),
+}
+
+#[derive(Debug, Deserialize)]
+struct RawEye {
+    radii: (f32, f32),
+    look: (f32, f32),
+}
+
+#[derive(Debug, Deserialize)]
+struct RawBody {
+    version: u32,
+    name: String,
+    canvas: (f32, f32),
+    bones: BTreeMap<Bone, RawBone>,
+    parts: Vec<RawPart>,
+    touch: Vec<RawTouch>,
+    scruff: (f32, f32),
+    eye: RawEye,
+}
+
+/// A joint of the skeleton.
+#[derive(Debug, Clone, Copy)]
+pub struct Joining {
+    /// Its name.
+    pub bone: Bone,
+    /// Index of what it hangs on, always smaller than its own.
+    pub parent: Option<usize>,
+    /// The point it turns around.
+    pub pivot: Vec2,
+}
+
+/// A layer of the figure.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Name of its drawing.
+    pub art: String,
+    /// Index of its bone in [`Body::bones`].
+    pub bone: usize,
+    /// What it is for.
+    pub role: Role,
+    /// Shift of its drawing.
+    pub at: Vec2,
+}
+
+/// An ellipse that feels a hand.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct Touch {
+    pub zone: Zone,
+    pub bone: usize,
+    pub center: Vec2,
+    pub radii: Vec2,
+}
+
+/// A body, checked.
+#[derive(Debug, Clone)]
+pub struct Body {
+    /// Its name.
+    pub name: String,
+    /// Size of the canvas.
+    pub canvas: Vec2,
+    /// Parents before children.
+    pub bones: Vec<Joining>,
+    /// Back to front.
+    pub parts: Vec<Part>,
+    /// First match wins from the end.
+    pub touch: Vec<Touch>,
+    /// Where it is held.
+    pub scruff: Vec2,
+    /// Half width and half height of an open eye.
+    pub eye_radii: Vec2,
+    /// How far the iris moves.
+    pub eye_look: Vec2,
+    /// Drawings by name, SVG text.
+    pub art: HashMap<String, String>,
+}
+
+impl Body {
+    /// Reads `body.ron` and `parts/*.svg` of a body's folder.
+    ///
+    /// # Errors
+    /// A file that is missing or cannot be read, or a body that is not complete: the message names it.
+    pub fn load(dir: &Path) -> anyhow::Result<Self> {
+        let file = dir.join("body.ron");
+        let text = std::fs::read_to_string(&file)
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        Self::parse(&text, |art| {
+            let path = dir.join("parts").join(format!("{art}.svg"));
+            std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))
         })
-        .collect();
-    for _ in 0..2 {
-        let before = data.clone();
-        let colored = |x: usize, y: usize| {
-            let p = &before[(y * w + x) * 4..][..4];
-            (p[3] >= 8 || (p[3] == 0 && p[0] | p[1] | p[2] != 0)).then_some([p[0], p[1], p[2]])
-        };
-        for y in 0..h {
-            for x in 0..w {
-                if colored(x, y).is_some() {
-                    continue;
-                }
-                let near = [(x.wrapping_sub(1), y), (x + 1, y), (x, y.wrapping_sub(1)), (x, y + 1)];
-                if let Some(c) = near
-                    .into_iter()
-                    .filter(|(x, y)| *x < w && *y < h)
-                    .find_map(|(x, y)| colored(x, y))
-                {
-                    data[(y * w + x) * 4..][..3].copy_from_slice(&c);
-                }
-            }
-        }
+        .with_context(|| format!("the body in {}", dir.display()))
     }
-    data
+
+    /// The body that `text` describes; `art` finds a drawing by its name.
+    fn parse(text: &str, art: impl Fn(&str) -> anyhow::Result<String>) -> anyhow::Result<Self> {
+        let options = ron::Options::default()
+            .with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
+        let raw: RawBody = options.from_str(text)?;
+        ensure!(raw.version == 1, "version {} is not known here", raw.version);
+        let bones = in_order(&raw.bones)?;
+        let index = |bone: Bone| {
+            bones
+                .iter()
+                .position(|b| b.bone == bone)
+                .with_context(|| format!("the bone {bone:?} is missing"))
+        };
+        let mut parts = Vec::new();
+        let mut drawings = HashMap::new();
+        for part in raw.parts {
+            ensure!(
+                part.art.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'),
+                "the name {:?} of a drawing may have letters, digits and _ only",
+                part.art
+            );
+            if !drawings.contains_key(&part.art) {
+                drawings.insert(part.art.clone(), art(&part.art)?);
+            }
+            let (bone, at) = (index(part.bone)?, part.at.into());
+            parts.push(Part { art: part.art, bone, role: part.role, at });
+        }
+        let touch = raw
+            .touch
+            .iter()
+            .map(|t| {
+                Ok(Touch {
+                    zone: t.zone,
+                    bone: index(t.bone)?,
+                    center: t.center.into(),
+                    radii: t.radii.into(),
+                })
+            })
+            .collect::<anyhow::Result<_>>()?;
+        let body = Self {
+            name: raw.name,
+            canvas: raw.canvas.into(),
+            bones,
+            parts,
+            touch,
+            scruff: raw.scruff.into(),
+            eye_radii: raw.eye.radii.into(),
+            eye_look: raw.eye.look.into(),
+            art: drawings,
+        };
+        body.check()?;
+        Ok(body)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let has = |role: Role| self.parts.iter().any(|p| p.role == role);
+        for mouth in Mouth::ALL {
+            ensure!(has(Role::Mouth(mouth)), "the mouth {mouth:?} is missing");
+        }
+        for pop in Pop::ALL {
+            ensure!(has(Role::Pop(pop)), "the pop-up {pop:?} is missing");
+        }
+        for bead in 0..12 {
+            ensure!(has(Role::Bead(bead)), "bead {bead} is missing");
+        }
+        ensure!(has(Role::Eye(Side::Left)) && has(Role::Eye(Side::Right)), "an eye is missing");
+        ensure!(self.canvas == CANVAS, "the canvas is not {} x {}", CANVAS.x, CANVAS.y);
+        let room = self.canvas + 200.0;
+        for b in &self.bones {
+            let inside = b.pivot.cmpge(Vec2::splat(-200.0)).all() && b.pivot.cmple(room).all();
+            ensure!(inside, "the pivot of {:?} is far off the canvas", b.bone);
+        }
+        ensure!(self.eye_radii.cmpgt(vec2(1.0, 1.0)).all(), "the eyes are too small");
+        Ok(())
+    }
 }
 
-/// Rows of the whole figure that take clicks: rectangles in SVG units, from the drawing at rest.
-pub fn silhouette(svg: &str) -> Vec<Rect> {
-    const STEP: f32 = 6.0;
-    let Ok(tree) = usvg::Tree::from_str(svg, &usvg::Options::default()) else { return Vec::new() };
-    let scale = 0.5;
-    let Some(mut pixmap) =
-        tiny_skia::Pixmap::new((CANVAS.x * scale) as u32, (CANVAS.y * scale) as u32)
-    else {
-        return Vec::new();
-    };
-    for (id, bone) in LAYERS.iter().filter(|l| l.0 != "shadow") {
-        if *bone == Bone::Pop {
-            continue;
+/// Parents before children; refuses rings and bones that hang on nothing.
+fn in_order(raw: &BTreeMap<Bone, RawBone>) -> anyhow::Result<Vec<Joining>> {
+    let mut bones: Vec<Joining> = Vec::new();
+    while bones.len() < raw.len() {
+        let before = bones.len();
+        for (bone, r) in raw {
+            if bones.iter().any(|b| b.bone == *bone) {
+                continue;
+            }
+            let parent = match r.parent {
+                None => None,
+                Some(p) => match bones.iter().position(|b| b.bone == p) {
+                    Some(i) => Some(i),
+                    None => continue,
+                },
+            };
+            bones.push(Joining { bone: *bone, parent, pivot: r.pivot.into() });
         }
-        if let Some(node) = tree.node_by_id(id)
-            && let Some(b) = node.abs_layer_bounding_box()
-        {
-            let at = tiny_skia::Transform::from_scale(scale, scale).pre_translate(b.x(), b.y());
-            let _ = resvg::render_node(node, at, &mut pixmap.as_mut());
-        }
+        ensure!(bones.len() > before, "bones hang on each other in a ring or on a missing bone");
     }
-    let (w, rows) = (pixmap.width() as usize, pixmap.height() as usize);
-    let step = (STEP * scale) as usize;
-    let mut rects = Vec::new();
-    for top in (0..rows).step_by(step) {
-        let solid = |x: &usize| {
-            (top..(top + step).min(rows)).any(|y| pixmap.pixels()[y * w + x].alpha() > 100)
-        };
-        let xs: Vec<usize> = (0..w).filter(solid).collect();
-        if let (Some(first), Some(last)) = (xs.first(), xs.last()) {
-            let (l, r) = (*first as f32 / scale, (*last + 1) as f32 / scale);
-            rects.push(Rect::new(l, top as f32 / scale, r, top as f32 / scale + STEP));
-        }
-    }
-    rects
+    Ok(bones)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const SVG: &str = include_str!("../../assets/bodies/tete/tete.svg");
-
-    #[test]
-    fn every_layer_is_drawn_and_stands_on_the_canvas() {
-        let layers = rasterize(SVG, 1.0).expect("layers");
-        assert_eq!(layers.len(), LAYERS.len());
-        for layer in &layers {
-            let data = layer.image.data.as_ref().expect("pixels");
-            assert!(
-                data.chunks(4).any(|p| p[3] > 200) || layer.id == "shadow" || layer.id == "blush",
-                "{} is empty",
-                layer.id
-            );
-            assert_eq!(data[3], 0, "{}: its corner is clear", layer.id);
-            let inside = Rect::from_corners(Vec2::splat(-8.0), CANVAS + 8.0);
-            assert!(inside.contains(layer.center), "{} at {}", layer.id, layer.center);
-        }
+    /// The body that ships.
+    pub(in crate::mascot) fn tete() -> Body {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/bodies/tete");
+        Body::load(&dir).expect("the shipped body is complete")
     }
 
     #[test]
-    fn the_silhouette_leaves_the_corners_free() {
-        let rects = silhouette(SVG);
-        assert!(rects.len() > 30);
-        let hit = |p: Vec2| rects.iter().any(|r| r.contains(p));
-        assert!(hit(Vec2::new(160.0, 160.0)) && hit(Vec2::new(160.0, 300.0)));
-        assert!(
-            !hit(Vec2::new(4.0, 4.0))
-                && !hit(Vec2::new(316.0, 356.0))
-                && !hit(Vec2::new(4.0, 340.0))
-        );
+    fn the_shipped_body_is_complete_and_credited() {
+        let body = tete();
+        assert_eq!(body.name, "Tete");
+        assert!(body.parts.len() >= 50);
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/bodies/tete");
+        assert!(dir.join("CREDITS.md").exists());
+        let used: Vec<String> = body.art.keys().map(|a| format!("{a}.svg")).collect();
+        for file in std::fs::read_dir(dir.join("parts")).expect("parts") {
+            let name = file.expect("file").file_name().to_string_lossy().into_owned();
+            assert!(used.contains(&name), "{name} is not used by body.ron");
+        }
+    }
+
+    fn refused(change: impl Fn(String) -> String, says: &str) {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/bodies/tete");
+        let text = std::fs::read_to_string(dir.join("body.ron")).expect("body.ron");
+        let error = Body::parse(&change(text), |_| Ok(String::new())).expect_err(says);
+        assert!(format!("{error:#}").contains(says), "{error:#}");
+    }
+
+    #[test]
+    fn incomplete_bodies_are_refused_by_name() {
+        refused(|t| t.replace("version: 1", "version: 9"), "version 9");
+        refused(|t| t.replace("role: Mouth(Grin)", "role: Plain"), "mouth Grin");
+        refused(|t| t.replace("Head: (parent: Body", "Head: (parent: EarLeft"), "ring");
+        refused(|t| t.replace("art: \"tail\"", "art: \"../tail\""), "letters");
     }
 }

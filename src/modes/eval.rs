@@ -5,18 +5,16 @@ use engine::{
     trainer::eval::{self, EvalOptions},
 };
 
-use crate::{options::Options, paths::Places};
+use crate::{
+    options::{EvalMode, Options},
+    paths::Places,
+};
 
 /// Measures and prints tables, or JSON.
 ///
 /// # Errors
 /// If the brain or the data cannot be read.
-pub fn run(
-    options: &Options,
-    places: &Places,
-    data: &[std::path::PathBuf],
-    json: bool,
-) -> anyhow::Result<()> {
+pub fn run(options: &Options, mode: &EvalMode, places: &Places) -> anyhow::Result<()> {
     let dir = match &options.model {
         Some(dir) => dir.clone(),
         None => places.default_brain()?,
@@ -28,12 +26,14 @@ pub fn run(
     let shipped = places.shipped_text();
     let opts = EvalOptions {
         shipped_text: shipped,
-        data: data.to_vec(),
+        data: mode.data.clone(),
+        held_out: mode.held_out,
+        distance: mode.distance,
         seed: options.seed.unwrap_or(0),
         ..EvalOptions::default()
     };
     let report = eval::evaluate(brain, &opts)?;
-    if json {
+    if mode.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         println!("{report}");

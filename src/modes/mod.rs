@@ -25,6 +25,15 @@ use crate::{
     persona::slots::DEFAULT_SLOT,
 };
 
+/// Warnings to standard error; `RUST_LOG` shows more. For everything but the window, which brings a log of its own.
+pub fn start_log() {
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Fails only if somebody else has started one, which then serves.
+    let _ = log.try_init();
+}
+
 /// What the brain thread needs, from options and places.
 pub fn brain_setup(options: &Options, places: &Places) -> BrainSetup {
     if options.device == DeviceOption::Cuda {

@@ -21,7 +21,7 @@ pub struct Entry {
     pub unix_s: i64,
     /// True: the person said it; false: the companion.
     pub by_person: bool,
-    /// The words.
+    /// The words; empty where a note was dictated and nothing was said.
     pub text: String,
     /// Notes that the companion made in this turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -80,11 +80,38 @@ impl Journal {
         last
     }
 
-    /// Replaces everything that was said, for example by an imported journal.
+    /// All notes that the companion made, oldest first.
+    pub fn notes(&self) -> Vec<String> {
+        let text = std::fs::read(&self.path).unwrap_or_default();
+        let lines = String::from_utf8_lossy(&text);
+        let entries = lines.lines().filter_map(|l| serde_json::from_str::<Entry>(l).ok());
+        entries.flat_map(|entry| entry.notes).collect()
+    }
+
+    /// Moves everything that was said to `snapshots/`, beside the memories of before; the journal is empty then.
+    ///
+    /// # Errors
+    /// When the disk refuses; the journal is then untouched.
+    pub fn set_aside(&self) -> std::io::Result<()> {
+        if !self.path.exists() {
+            return Ok(());
+        }
+        let dir = self.path.with_file_name("snapshots");
+        std::fs::create_dir_all(&dir)?;
+        let stamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
+        std::fs::rename(&self.path, dir.join(format!("journal-{stamp}.jsonl")))
+    }
+
+    /// Replaces everything that was said, for example by an imported journal, of which the newest part is kept if it is
+    /// too long.
     ///
     /// # Errors
     /// When the disk refuses; the old journal is then untouched.
     pub fn replace(&self, lines: &[u8]) -> std::io::Result<()> {
+        let too_long = lines.len().saturating_sub(MAX_BYTES as usize);
+        let whole = |cut: &[u8]| cut.iter().position(|b| *b == b'\n').map_or(cut.len(), |p| p + 1);
+        let start = if too_long > 0 { too_long + whole(&lines[too_long..]) } else { 0 };
+        let lines = &lines[start..];
         let dir = self.path.parent().unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
         file.write_all(lines)?;
@@ -136,6 +163,25 @@ mod tests {
         assert_eq!(texts, ["line 2", "line 3", "line 4"]);
         journal.append(&[Entry::now(true, "after")]).expect("append");
         assert_eq!(journal.recent(1)[0].text, "after");
+        let noted = Entry { notes: vec!["your name is Mia.".into()], ..Entry::now(false, "Mia!") };
+        journal.append(&[noted]).expect("append");
+        assert_eq!(journal.notes(), ["your name is Mia."]);
+    }
+
+    #[test]
+    fn a_journal_is_put_aside_and_a_longer_one_is_cut_at_a_line() {
+        let dir = tempfile::tempdir().expect("folder");
+        let journal = Journal::in_slot(dir.path());
+        journal.set_aside().expect("nothing there");
+        journal.append(&[Entry::now(true, "before")]).expect("append");
+        journal.set_aside().expect("aside");
+        assert!(journal.recent(9).is_empty());
+        assert_eq!(dir.path().join("snapshots").read_dir().expect("snapshots").count(), 1);
+        let line = serde_json::to_string(&Entry::now(true, &"y".repeat(1000))).expect("line");
+        let long = format!("{line}\n").repeat(5000);
+        journal.replace(long.as_bytes()).expect("replace");
+        assert!(std::fs::metadata(&journal.path).expect("journal").len() <= MAX_BYTES);
+        assert!(journal.recent(5000).len() > 3000 && journal.recent(1)[0].text.len() == 1000);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The mascot's window: transparent, borderless, on top, where it was left; its pace; which clicks it takes.
 
+pub mod pace;
 pub mod platform;
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use bevy::{
     prelude::*,
@@ -10,21 +11,16 @@ use bevy::{
         CompositeAlphaMode, PresentMode, PrimaryWindow, RawHandleWrapper, WindowLevel,
         WindowPosition, WindowResolution,
     },
-    winit::{UpdateMode, WinitSettings},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    controls::Manners,
-    dialogue::bubble::Bubble,
-    mascot::{InteractiveRects, Mascot, MascotLayout, WINDOW_SIZE, body},
-};
+use crate::mascot::{InteractiveRects, MascotLayout, WINDOW_SIZE};
 
 /// Where the place of the window is kept.
 #[derive(Debug, Clone, Resource)]
 pub struct WindowStore(pub PathBuf);
 
-/// Rows of the figure that take clicks, in units of the drawing.
+/// Rectangles of the posed figure that take clicks, in units of the drawing; kept by the figure.
 #[derive(Debug, Clone, Default, Resource)]
 pub struct Silhouette(pub Vec<Rect>);
 
@@ -84,26 +80,10 @@ pub fn clamp_place(at: IVec2, screen: IVec2, figure: Rect, scale: f32) -> IVec2 
 /// Adds the systems of this file.
 pub fn plugin(app: &mut App) {
     app.add_message::<SavePlace>()
-        .init_resource::<Silhouette>()
         .insert_resource(ClearColor(Color::NONE))
-        .insert_resource(settings_for(Duration::from_millis(100)))
-        .add_systems(Startup, cut_silhouette)
         .add_systems(Update, (raise_once_mapped, save_place))
-        .add_systems(Last, (shape_input, pace));
-}
-
-fn settings_for(wait: Duration) -> WinitSettings {
-    let mode = UpdateMode::Reactive {
-        wait,
-        react_to_device_events: false,
-        react_to_user_events: true,
-        react_to_window_events: true,
-    };
-    WinitSettings { focused_mode: mode, unfocused_mode: mode }
-}
-
-fn cut_silhouette(drawing: Res<crate::mascot::BodyDrawing>, mut silhouette: ResMut<Silhouette>) {
-    silhouette.0 = body::silhouette(&drawing.0);
+        .add_systems(Last, shape_input);
+    pace::plugin(app);
 }
 
 /// Some updates after the start the window is mapped: now it may go on top and leave the taskbar.
@@ -155,13 +135,7 @@ fn shape_input(
 ) {
     let Ok((window, handle)) = windows.single() else { return };
     let scale = window.scale_factor();
-    let unit = layout.unit();
-    let figure = silhouette.0.iter().map(|r| {
-        Rect::from_corners(
-            layout.figure_rect.min + r.min * unit,
-            layout.figure_rect.min + r.max * unit,
-        )
-    });
+    let figure = silhouette.0.iter().map(|r| layout.to_window(*r));
     let physical = |r: Rect| {
         let (min, size) =
             ((r.min * scale).floor().as_ivec2(), (r.size() * scale).ceil().as_ivec2());
@@ -173,40 +147,6 @@ fn shape_input(
     if wanted != last.0 || due {
         platform::set_input_region(handle.get_window_handle(), &wanted);
         *last = (wanted, time.elapsed_secs());
-    }
-}
-
-/// How long the loop may sleep before the next update.
-fn pace(
-    mascot: Res<Mascot>,
-    bubble: Option<Res<Bubble>>,
-    manners: Option<Res<Manners>>,
-    time: Res<Time<Real>>,
-    windows: Query<&Window, With<PrimaryWindow>>,
-    mut settings: ResMut<WinitSettings>,
-    mut last: Local<Duration>,
-) {
-    let hidden = windows.single().is_ok_and(|w| !w.visible);
-    let wait = if hidden {
-        let until = manners.and_then(|m| m.hidden_until);
-        until.map_or(Duration::from_secs(3600), |at| {
-            at.saturating_sub(time.elapsed()).max(Duration::from_millis(200))
-        })
-    } else {
-        let typing = bubble.as_ref().is_some_and(|b| b.is_typing());
-        let open = bubble.is_some_and(|b| b.is_open());
-        let hz = mascot.life.pace_hz().max(if typing {
-            30.0
-        } else if open {
-            10.0
-        } else {
-            0.0
-        });
-        Duration::from_secs_f32(1.0 / hz)
-    };
-    if *last != wait {
-        *last = wait;
-        *settings = settings_for(wait);
     }
 }
 

@@ -59,8 +59,47 @@ pub fn check_display() -> Result<(), String> {
         (true, false) => x11rb::connect(None)
             .map(|_| ())
             .map_err(|e| format!("the display cannot be opened ({e})")),
-        _ => Ok(()),
+        (_, true) => check_wayland(),
     }
+}
+
+/// Whether somebody answers at the Wayland socket; the window would not look for X11 where its name is set.
+fn check_wayland() -> Result<(), String> {
+    let name = std::path::PathBuf::from(std::env::var_os("WAYLAND_DISPLAY").unwrap_or_default());
+    let folder = std::env::var_os("XDG_RUNTIME_DIR").map(std::path::PathBuf::from);
+    let socket = folder.unwrap_or_default().join(&name);
+    match connect_local(&socket) {
+        Ok(()) => Ok(()),
+        Err(e) => Err(format!(
+            "the Wayland display cannot be opened ({}: {e}); without WAYLAND_DISPLAY the X11 display is used",
+            socket.display()
+        )),
+    }
+}
+
+#[cfg(unix)]
+fn connect_local(socket: &std::path::Path) -> std::io::Result<()> {
+    std::os::unix::net::UnixStream::connect(socket).map(|_| ())
+}
+
+#[cfg(not(unix))]
+fn connect_local(_socket: &std::path::Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Whether there is anything to draw with: a graphics driver, if only one in software. The game cannot start without.
+///
+/// # Errors
+/// A sentence for the person.
+pub fn check_graphics() -> Result<(), String> {
+    let instance =
+        wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let backends = wgpu::Backends::from_env().unwrap_or(wgpu::Backends::all());
+    let found = bevy::tasks::block_on(instance.enumerate_adapters(backends));
+    if found.is_empty() {
+        return Err("no graphics driver found (on Debian the package mesa-vulkan-drivers has one that works without a graphics card)".into());
+    }
+    Ok(())
 }
 
 /// The cursor in physical pixels of the whole desktop.

@@ -20,7 +20,10 @@ use crate::{
 };
 
 mod memory;
+mod quotation;
 mod ring;
+
+use quotation::Quotation;
 
 pub use memory::{FORMAT_VERSION, MAX_FILE_BYTES, Memory};
 pub use ring::{MemoryRing, SnapshotInfo};
@@ -147,7 +150,7 @@ impl Session {
         let mut keep_going = |_, _| on_part(ReplyPart::Text(""));
         let (prompt_tokens, flow) = self.feed_chunks(&prompt, &mut keep_going);
         let mut reply = Reply { prompt_tokens, ..Reply::default() };
-        if flow.is_break() || self.write_notes(&mut reply, on_part).is_break() {
+        if flow.is_break() || self.write_notes(user, &mut reply, on_part).is_break() {
             reply.cancelled = true;
             self.end_reply(&mut reply);
             return reply;
@@ -279,9 +282,11 @@ impl Session {
     /// A note is opened if `<m>` is more likely than all moods together: no chance is involved in what is learned.
     fn write_notes(
         &mut self,
+        said: &str,
         reply: &mut Reply,
         on_part: &mut dyn FnMut(ReplyPart<'_>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        let quotation = Quotation::of(said);
         for _ in 0..MAX_NOTES_PER_TURN {
             let may = |id| id == special::NOTE || special::mood_idx(id).is_some();
             let note = SoftmaxSum::of((0..).zip(&self.logits).filter(|l| may(l.0)).map(|l| *l.1))
@@ -289,7 +294,7 @@ impl Session {
             if note <= 0.5 {
                 break;
             }
-            let (n_tokens, sentence) = self.write_own_note(on_part);
+            let (n_tokens, sentence) = self.write_own_note(&quotation, on_part);
             reply.reply_tokens += n_tokens;
             let Some(sentence) = sentence else { break };
             let flow = on_part(ReplyPart::Note(&sentence));
@@ -299,25 +304,33 @@ impl Session {
         on_part(ReplyPart::Text(""))
     }
 
-    /// One note in the model's own words, the most likely ones. A note that is too long, stopped, or not of the form is
-    /// closed, and what the lifelong heads learned in it is taken back. Returns tokens made and the sentence.
+    /// One note, the most likely one whose value the person said ([`Quotation`]). A note that is too long, stopped, or
+    /// not of the form is closed, and what the lifelong heads learned in it is taken back. Returns tokens made and the
+    /// sentence.
     fn write_own_note(
         &mut self,
+        quotation: &Quotation,
         on_part: &mut dyn FnMut(ReplyPart<'_>) -> ControlFlow<()>,
     ) -> (usize, Option<String>) {
         let before = self.memory.lifelong_snapshot();
         self.feed(&[special::NOTE]);
-        let mut ids = Vec::new();
+        let (mut ids, mut bytes) = (Vec::new(), Vec::new());
         let mut is_closed = false;
         while ids.len() <= MAX_NOTE_TOKENS_JA && on_part(ReplyPart::Text("")).is_continue() {
-            let brain = &self.brain;
-            let may = |id| id == special::NOTE_END || is_text(brain, id);
+            let tokenizer = &self.brain.tokenizer;
+            let next = quotation.next(&bytes);
+            let may_close = quotation.allows(&String::from_utf8_lossy(&bytes));
+            let may = |id| match id {
+                special::NOTE_END => may_close,
+                _ => is_text(&self.brain, id) && next.allows(tokenizer.token_bytes(id)),
+            };
             let Some(choice) = self.sampler.choose_greedy(&self.logits, may) else { break };
             if choice.id == special::NOTE_END {
                 is_closed = true;
                 break;
             }
             ids.push(choice.id);
+            bytes.extend_from_slice(tokenizer.token_bytes(choice.id));
             self.feed(&[choice.id]);
         }
         self.feed(&[special::NOTE_END]);
@@ -384,6 +397,11 @@ impl Session {
     }
 }
 
+/// What a note is about, and what it says about it: `("name", "Mia")` of `your name is Mia.`
+pub fn note_parts(sentence: &str) -> Option<(&str, &str)> {
+    NoteSentence::parse(sentence).map(|note| (note.topic(), note.value()))
+}
+
 /// Whether `id` stands for bytes of text; filler ids of the vocabulary do not.
 fn is_text(brain: &Brain, id: TokenId) -> bool {
     !brain.tokenizer.token_bytes(id).is_empty()
@@ -427,7 +445,7 @@ mod tests {
         // Make the model want a note; what it then writes is noise.
         session.logits[special::NOTE as usize] = 1e6;
         let mut reply = Reply::default();
-        let flow = session.write_notes(&mut reply, &mut go_on);
+        let flow = session.write_notes("hello", &mut reply, &mut go_on);
         assert!(flow.is_continue() && reply.notes.is_empty() && reply.reply_tokens > 2);
         assert_eq!(lifelong(&session), before);
         assert!(!session.memory.state.note);
@@ -441,7 +459,7 @@ mod tests {
         session.logits[special::NOTE as usize] = 1e6;
         let before = lifelong(&session);
         let mut polls = 0;
-        let flow = session.write_notes(&mut Reply::default(), &mut |_| {
+        let flow = session.write_notes("", &mut Reply::default(), &mut |_| {
             polls += 1;
             if polls > 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });

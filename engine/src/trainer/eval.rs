@@ -31,6 +31,8 @@ use crate::{
     topics::is_admission,
 };
 
+use super::ngram::NGrams;
+
 /// What to measure.
 #[derive(Debug, Clone)]
 pub struct EvalOptions {
@@ -122,6 +124,11 @@ pub struct EvalReport {
     pub model_id: String,
     /// Bits per byte by `set/lang`; the authored text by kind, held-out pieces only.
     pub bits_per_byte: BTreeMap<String, f64>,
+    /// The same of 3-grams and 4-grams counted on the training part of the same sets; only with `held_out`, and only
+    /// for public sets.
+    pub ngram_bits_per_byte: BTreeMap<String, [f64; 2]>,
+    /// Tokens that the n-grams have counted.
+    pub ngram_tokens: usize,
     /// Bytes scored for each entry of `bits_per_byte`.
     pub scored_bytes: BTreeMap<String, usize>,
     /// Tokens between telling and `later`.
@@ -269,11 +276,14 @@ pub fn evaluate(brain: Arc<Brain>, opts: &EvalOptions) -> Result<EvalReport, Tra
             recall.push(recall_row(&brain, &authored, &filler, setting, opts, &mut lifelong_drift));
         }
     }
-    let (bits_per_byte, scored_bytes) = bits_per_byte(&brain, &authored, &public, opts);
+    let reference = opts.held_out.then(|| count_ngrams(&brain, &public));
+    let language = bits_per_byte(&brain, &authored, &public, reference.as_ref(), opts);
     Ok(EvalReport {
         model_id: brain.id.clone(),
-        bits_per_byte,
-        scored_bytes,
+        bits_per_byte: language.bits,
+        ngram_bits_per_byte: language.ngram_bits,
+        ngram_tokens: reference.map_or(0, |r| r.n_tokens()),
+        scored_bytes: language.bytes,
         lifelong_drift,
         memory_bytes: Memory::new(&brain).to_bytes().len(),
         distance_tokens: filler.values().map(Vec::len).min().unwrap_or(0),
@@ -606,43 +616,86 @@ fn false_notes(brain: &Arc<Brain>, authored: &Sources, seed: u64) -> BTreeMap<St
     out
 }
 
+/// Most tokens that the n-grams count: a few gigabytes of memory at worst.
+const MAX_COUNTED: usize = 24_000_000;
+
+/// N-grams of the training part of the public sets.
+fn count_ngrams(brain: &Arc<Brain>, public: &Sources) -> NGrams {
+    let mut grams = NGrams::new(brain.config.vocab_size);
+    for doc in public.docs.iter().filter(|d| !Dataset::is_held_out(d)) {
+        if grams.n_tokens() >= MAX_COUNTED {
+            break;
+        }
+        grams.count(&doc_ids(brain, doc).unwrap_or_default());
+    }
+    grams
+}
+
+fn doc_ids(brain: &Brain, doc: &SourceDoc) -> Option<Vec<TokenId>> {
+    match &doc.doc {
+        Doc::Text(text) => Some(chat_format::document(&brain.tokenizer, text)),
+        Doc::Talk(lines) => talk_ids(brain, doc.lang, lines),
+    }
+}
+
+/// Scores of a set.
+#[derive(Debug, Default)]
+struct SetScore {
+    nats: f64,
+    ngram_nats: Option<[f64; 2]>,
+    bytes: usize,
+    tokens: usize,
+}
+
+#[derive(Debug, Default)]
+struct LanguageScores {
+    bits: BTreeMap<String, f64>,
+    ngram_bits: BTreeMap<String, [f64; 2]>,
+    bytes: BTreeMap<String, usize>,
+}
+
 fn bits_per_byte(
     brain: &Arc<Brain>,
     authored: &Sources,
     public: &Sources,
+    reference: Option<&NGrams>,
     opts: &EvalOptions,
-) -> (BTreeMap<String, f64>, BTreeMap<String, usize>) {
-    let tok = &brain.tokenizer;
-    let mut sums: BTreeMap<String, (f64, usize, usize)> = BTreeMap::new();
-    let mut score = |key: String, ids: &dyn Fn() -> Option<Vec<TokenId>>| {
+) -> LanguageScores {
+    let mut sums: BTreeMap<String, SetScore> = BTreeMap::new();
+    let mut score = |key: String, ids: &dyn Fn() -> Option<Vec<TokenId>>, is_public: bool| {
         let sum = sums.entry(key).or_default();
-        if sum.2 >= opts.tokens_per_set {
+        if sum.tokens >= opts.tokens_per_set {
             return;
         }
         let Some(ids) = ids() else { return };
-        sum.0 += fresh(brain).score(&ids).iter().map(|n| f64::from(*n)).sum::<f64>();
-        sum.1 += ids.iter().skip(1).map(|id| tok.token_bytes(*id).len()).sum::<usize>();
-        sum.2 += ids.len();
+        sum.nats += fresh(brain).score(&ids).iter().map(|n| f64::from(*n)).sum::<f64>();
+        if let Some(grams) = reference.filter(|_| is_public) {
+            let before = sum.ngram_nats.unwrap_or_default();
+            sum.ngram_nats =
+                Some([before[0] + grams.nats(&ids, 3), before[1] + grams.nats(&ids, 4)]);
+        }
+        let length = |id: &TokenId| brain.tokenizer.token_bytes(*id).len();
+        sum.bytes += ids.iter().skip(1).map(length).sum::<usize>();
+        sum.tokens += ids.len();
     };
-    for SourceDoc { set, lang, doc, .. } in
-        public.docs.iter().filter(|d| !opts.held_out || Dataset::is_held_out(d))
-    {
-        score(format!("{set}/{}", lang.tag()), &|| match doc {
-            Doc::Text(text) => Some(chat_format::document(tok, text)),
-            Doc::Talk(lines) => talk_ids(brain, *lang, lines),
-        });
+    for doc in public.docs.iter().filter(|d| !opts.held_out || Dataset::is_held_out(d)) {
+        score(format!("{}/{}", doc.set, doc.lang.tag()), &|| doc_ids(brain, doc), true);
     }
     for piece in authored.authored.iter().filter(|a| a.held_out) {
         let kind = format!("{:?}", piece.kind).to_lowercase();
         let key = format!("authored {kind}, held out/{}", piece.lang.tag());
-        score(key, &|| talk_ids(brain, piece.lang, &piece.lines));
+        score(key, &|| talk_ids(brain, piece.lang, &piece.lines), false);
     }
-    sums.retain(|_, sum| sum.1 > 0);
-    let bits = |sum: &(f64, usize, usize)| sum.0 / std::f64::consts::LN_2 / sum.1 as f64;
-    (
-        sums.iter().map(|(set, sum)| (set.clone(), bits(sum))).collect(),
-        sums.iter().map(|(set, sum)| (set.clone(), sum.1)).collect(),
-    )
+    let mut out = LanguageScores::default();
+    for (set, sum) in sums.into_iter().filter(|(_, sum)| sum.bytes > 0) {
+        let bits = |nats: f64| nats / std::f64::consts::LN_2 / sum.bytes as f64;
+        out.bits.insert(set.clone(), bits(sum.nats));
+        out.bytes.insert(set.clone(), sum.bytes);
+        if let Some(nats) = sum.ngram_nats {
+            out.ngram_bits.insert(set, nats.map(bits));
+        }
+    }
+    out
 }
 
 fn replies(brain: &Arc<Brain>) -> Vec<SampleReply> {
@@ -667,10 +720,23 @@ fn replies(brain: &Arc<Brain>) -> Vec<SampleReply> {
 impl fmt::Display for EvalReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "brain {}\n", self.model_id)?;
-        writeln!(f, "| set | bits per byte | bytes |\n|---|---:|---:|")?;
+        writeln!(
+            f,
+            "| set | bits per byte | bytes | 3-gram | 4-gram | less than the 4-gram |\n|---|---:|---:|---:|---:|---:|"
+        )?;
         for (set, bits) in &self.bits_per_byte {
             let bytes = self.scored_bytes.get(set).copied().unwrap_or_default();
-            writeln!(f, "| {set} | {bits:.3} | {bytes} |")?;
+            write!(f, "| {set} | {bits:.3} | {bytes} |")?;
+            match self.ngram_bits_per_byte.get(set) {
+                Some([three, four]) => {
+                    writeln!(
+                        f,
+                        " {three:.3} | {four:.3} | {:.1} % |",
+                        100.0 * (1.0 - bits / four)
+                    )?;
+                }
+                None => writeln!(f, " – | – | – |")?,
+            }
         }
         writeln!(
             f,

@@ -5,6 +5,7 @@
 
 pub mod checkpoint;
 pub mod eval;
+pub mod ngram;
 pub mod optim;
 mod recall_task;
 pub mod speed;
@@ -36,7 +37,7 @@ use crate::{
 /// Share of a run spent on short, dense lives before the long ones begin.
 const DENSE_SHARE: f64 = 0.25;
 /// Share of a run from which the companion's own voice takes over in the plain talk.
-const VOICE_FROM: f64 = 0.7;
+const VOICE_FROM: f64 = 0.5;
 /// Rows of the held-out part that a run looks at on its way; the whole of it is for `--eval`.
 const QUICK_DOCS: usize = 12;
 /// Loss weight from which a token counts as an answer's value (see `data`).

@@ -59,6 +59,8 @@ struct Words {
     typewriter: Typewriter,
     /// Seconds since the words began.
     age_s: f32,
+    /// Every letter that fits is on the screen.
+    all_shown: bool,
     /// Seconds until they leave; counts from the moment everything is shown.
     left_s: Option<f32>,
 }
@@ -74,6 +76,7 @@ impl Words {
             choices: Vec::new(),
             typewriter: Typewriter::default(),
             age_s: 0.0,
+            all_shown: false,
             left_s: None,
         }
     }
@@ -92,9 +95,9 @@ impl Bubble {
         self.words.is_some()
     }
 
-    /// True while letters appear: thirty frames a second look right.
+    /// True while letters appear: thirty frames a second look right. Not while the bubble waits for an answer.
     pub fn is_typing(&self) -> bool {
-        self.words.as_ref().is_some_and(|w| w.left_s.is_none())
+        self.words.as_ref().is_some_and(|w| !w.all_shown || w.state == LineState::Streaming)
     }
 
     fn close(&mut self) {

@@ -78,6 +78,7 @@ impl Sheet {
         }
         words.typewriter.advance(seconds, available);
         let all_shown = words.typewriter.shown() >= self.fit.n_chars(&self.text);
+        words.all_shown = all_shown;
         if !streaming && all_shown && words.choices.is_empty() {
             let extra = if self.fit.more { 3.0 } else { 0.0 }; // time to reach for "more"
             let stay = stay_s(self.fit.n_chars(&self.text)) + extra;
