@@ -76,7 +76,8 @@ fn pace(
         })
     };
     let panel = windows.iter().any(|(w, mascot)| !mascot && w.visible);
-    let events = panel || !seen || is_near(&mascot, &layout);
+    // Hidden, the loop must not hear window events at all: a redraw of a window that is not there asks for the next.
+    let events = panel || (seen && is_near(&mascot, &layout));
     if *last != (wait, events) {
         *last = (wait, events);
         *settings = settings_for(wait, events);

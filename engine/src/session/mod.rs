@@ -30,6 +30,8 @@ pub use ring::{MemoryRing, SnapshotInfo};
 
 /// Tokens read between two looks at whether to go on.
 const READ_CHUNK: usize = 64;
+/// A reply ends when it says the same 1 to this many tokens over and over.
+const MAX_CIRCLE: usize = 8;
 /// Most notes in one companion turn.
 const MAX_NOTES_PER_TURN: usize = 4;
 
@@ -364,13 +366,15 @@ impl Session {
         let mut stream = TextStream::new();
         let mut sum_of_p = 0.0;
         let mut n_text = 0;
-        while n_text < self.max_reply_tokens {
+        let mut said = Vec::new();
+        while n_text < self.max_reply_tokens && !runs_in_circles(&said) {
             let Some(choice) = self.choose_text(!reply.text.trim().is_empty()) else { break };
             if chat_format::ends_reply(choice.id) {
                 break;
             }
             self.sampler.accept(choice.id);
             self.feed(&[choice.id]);
+            said.push(choice.id);
             sum_of_p += choice.probability;
             n_text += 1;
             let mut piece = stream.push_id(&self.brain.tokenizer, choice.id);
@@ -395,6 +399,17 @@ impl Session {
         let may = |id| is_text(brain, id) || (may_end && chat_format::ends_reply(id));
         self.sampler.choose(&self.logits, may)
     }
+}
+
+/// Whether the last tokens are a short piece at least four times, and at least twelve tokens: nothing new will come.
+fn runs_in_circles(said: &[TokenId]) -> bool {
+    (1..=MAX_CIRCLE).any(|period| {
+        let n = period * 4.max(12_usize.div_ceil(period));
+        said.len() >= n && {
+            let tail = &said[said.len() - n..];
+            tail[period..] == tail[..n - period]
+        }
+    })
 }
 
 /// What a note is about, and what it says about it: `("name", "Mia")` of `your name is Mia.`
@@ -529,6 +544,17 @@ mod tests {
             assert_eq!(a.reply(text, &mut go_on), b.reply(text, &mut go_on));
         }
         assert_eq!(a.logits, b.logits);
+    }
+
+    #[test]
+    fn a_reply_that_runs_in_circles_is_seen() {
+        assert!(!runs_in_circles(&[]) && !runs_in_circles(&[7; 11]));
+        assert!(runs_in_circles(&[7; 12]) && runs_in_circles(&[1, 2, 3].repeat(4)));
+        assert!(!runs_in_circles(&[1, 2, 3].repeat(3)));
+        let mut said: Vec<TokenId> = (0..50).collect();
+        assert!(!runs_in_circles(&said));
+        said.extend([5, 6, 7, 8, 9, 10, 11, 12].repeat(4));
+        assert!(runs_in_circles(&said));
     }
 
     #[test]
