@@ -50,14 +50,18 @@ pub(super) fn write(path: &Path, files: &[(&str, Vec<u8>)]) -> anyhow::Result<()
         sha256: sum(data),
     };
     let index = Index { files: files.iter().map(entry).collect() };
+    let index = serde_json::to_string(&index)? + "\n";
+    let parts = [MAGIC, index.as_bytes()].into_iter().chain(files.iter().map(|f| f.1.as_slice()));
+    write_whole(path, parts)
+}
+
+/// Writes `parts` one behind the other; the file appears under its name only when it is whole.
+fn write_whole<'a>(path: &Path, parts: impl Iterator<Item = &'a [u8]>) -> anyhow::Result<()> {
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(dir)
         .with_context(|| format!("cannot write in {}", dir.display()))?;
-    file.write_all(MAGIC)?;
-    file.write_all(serde_json::to_string(&index)?.as_bytes())?;
-    file.write_all(b"\n")?;
-    for (_, data) in files {
-        file.write_all(data)?;
+    for part in parts {
+        file.write_all(part)?;
     }
     file.as_file().sync_all()?;
     file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -67,13 +71,7 @@ pub(super) fn write(path: &Path, files: &[(&str, Vec<u8>)]) -> anyhow::Result<()
 /// Copies a bundle; the copy appears under its name only when it is whole.
 pub(super) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     let bytes = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
-    let dir = to.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir)
-        .with_context(|| format!("cannot write in {}", dir.display()))?;
-    file.write_all(&bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(to).with_context(|| format!("cannot write {}", to.display()))?;
-    Ok(())
+    write_whole(to, std::iter::once(bytes.as_slice()))
 }
 
 /// Reads a bundle: its files by name.

@@ -223,8 +223,8 @@ impl Worker {
         Ok(())
     }
 
-    /// A memory belongs to one brain. When there is a new brain, its memory learns the notes of the journal again, of each
-    /// topic the last one; the memory of the old brain stays where it is.
+    /// A memory belongs to one brain. When there is a new brain (or no copy of the memory can be read), the fresh memory
+    /// learns the notes of the journal again, of each topic the last one; the memory of the old brain stays where it is.
     fn take_over_notes(&mut self, language: Language, side: &BrainSide) -> anyhow::Result<()> {
         let all = self.slot.journal.notes();
         let mut notes: Vec<(&str, &str)> = Vec::new(); // topic, sentence
@@ -251,10 +251,10 @@ impl Worker {
         let (n, known) = (notes.len(), notes.iter().filter(knows).count());
         let text = match language {
             Language::English => format!(
-                "My brain is a new one. I learned {n} notes of our journal again; asked, I recall {known} of them."
+                "My memory began anew. I learned {n} notes of our journal again; asked, I recall {known} of them."
             ),
             Language::Japanese => format!(
-                "新しい頭になったよ。日記のメモを{n}こ、おぼえなおした。聞かれて言えたのは{known}こ。"
+                "おぼえるところが新しくなったよ。日記のメモを{n}こ、おぼえなおした。聞かれて言えたのは{known}こ。"
             ),
         };
         side.send(BrainEvent::Notice { text });
@@ -475,24 +475,39 @@ impl Worker {
     /// the next start.
     fn import(&mut self, path: &Path) -> anyhow::Result<()> {
         let pending = self.slot.dir.join(PENDING_IMPORT);
-        self.check_import(path)?;
+        let (memory, identity, journal) = self.check_import(path)?;
         self.save()?;
         bundle::copy(path, &pending)?;
-        self.take_in(&pending)
+        if let Err(error) = self.take_memory(memory) {
+            // Nothing was taken over, so nothing is to be finished later.
+            let _ = std::fs::remove_file(&pending);
+            return Err(error);
+        }
+        self.take_rest(identity, &journal, &pending)
     }
 
     /// Finishes an import that a crash interrupted.
     fn finish_import(&mut self, side: &BrainSide) {
         let pending = self.slot.dir.join(PENDING_IMPORT);
-        if pending.is_file()
-            && let Err(error) = self.take_in(&pending)
-        {
-            let aside = pending.with_extension("refused");
-            let _ = std::fs::rename(&pending, &aside);
-            let text = format!(
-                "an import that was interrupted could not be finished: {error:#}; its file is now {}",
-                aside.display()
-            );
+        if !pending.is_file() {
+            return;
+        }
+        let outcome = match self.check_import(&pending) {
+            // A disk that refuses now may not next time: the file stays.
+            Ok((memory, identity, journal)) => self
+                .take_memory(memory)
+                .and_then(|()| self.take_rest(identity, &journal, &pending))
+                .map_err(|e| format!("an interrupted import is not finished yet: {e:#}")),
+            Err(error) => {
+                let aside = pending.with_extension("refused");
+                let _ = std::fs::rename(&pending, &aside);
+                let aside = aside.display();
+                Err(format!(
+                    "an interrupted import is given up: {error:#}; its file is now {aside}"
+                ))
+            }
+        };
+        if let Err(text) = outcome {
             side.send(BrainEvent::Notice { text });
         }
     }
@@ -510,16 +525,25 @@ impl Worker {
         Ok((memory, identity, file("journal.jsonl").unwrap_or_default().to_vec()))
     }
 
-    fn take_in(&mut self, pending: &Path) -> anyhow::Result<()> {
-        let (memory, identity, journal) = self.check_import(pending)?;
+    /// The memory of a bundle, on disk; or the one of before, if the disk refuses.
+    fn take_memory(&mut self, memory: Memory) -> anyhow::Result<()> {
         let before = std::mem::replace(self.session.memory_mut(), memory);
         if let Err(error) = self.save() {
             *self.session.memory_mut() = before;
-            let _ = std::fs::remove_file(pending);
             return Err(error);
         }
+        Ok(())
+    }
+
+    /// What else is in a bundle; the import is finished then.
+    fn take_rest(
+        &mut self,
+        identity: Identity,
+        journal: &[u8],
+        pending: &Path,
+    ) -> anyhow::Result<()> {
         self.slot.set_identity(identity)?;
-        self.slot.journal.replace(&journal).context("cannot write the journal")?;
+        self.slot.journal.replace(journal).context("cannot write the journal")?;
         std::fs::remove_file(pending)
             .with_context(|| format!("cannot remove {}", pending.display()))
     }
