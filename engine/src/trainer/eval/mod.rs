@@ -5,12 +5,7 @@
 //! training never drew. A recall counts only if the reply holds exactly the value and is no admission; "never told" only
 //! if the reply admits it. Nothing here looks at the text of a note to answer: all recall is from fast weights.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 
@@ -18,20 +13,22 @@ use crate::{
     checkpoint::Brain,
     data::{
         Dataset,
-        facts::{Fact, HELD_OUT_FACTS, Lang, Side, topic, wordings},
-        sources::{self, Authored, AuthoredKind, Doc, Line, SourceDoc, Sources},
+        facts::{Lang, Side},
+        sources::{self, Authored, AuthoredKind, Doc, Line, Sources},
         words,
     },
     error::TrainError,
-    model::HeadKind,
     rng::Rng,
     sampler::SamplerOptions,
     session::{Memory, Session, SessionOptions},
     tokenizer::{TokenId, chat_format, special},
-    topics::is_admission,
 };
 
-use super::ngram::NGrams;
+mod language;
+mod recall;
+
+use language::{bits_per_byte, count_ngrams};
+use recall::{Setting, Wording, recall_row};
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -307,6 +304,10 @@ fn say(session: &mut Session, text: &str) -> crate::session::Reply {
     session.reply(text, &mut |_| std::ops::ControlFlow::Continue(()))
 }
 
+fn filled(text: &str, lang: Lang) -> String {
+    text.replace("{me}", words::default_name(lang))
+}
+
 /// Tokens of one talk, as the companion would have had it. `None` if a placeholder is left in it.
 fn talk_ids(brain: &Brain, lang: Lang, lines: &[Line]) -> Option<Vec<TokenId>> {
     let tok = &brain.tokenizer;
@@ -364,219 +365,6 @@ fn filler(
     Lang::ALL.into_iter().map(by_lang).collect()
 }
 
-/// One row of the recall table, before it is measured.
-#[derive(Debug, Clone, Copy)]
-struct Setting {
-    lang: Lang,
-    n_facts: usize,
-    wording: Wording,
-}
-
-/// How facts are told and asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wording {
-    /// In short sentences that name the topic.
-    Plain,
-    /// In authored wordings that training had.
-    Trained,
-    /// In authored wordings that training did not have.
-    HeldOut,
-    /// About topics that training did not have, else as `Trained`.
-    HeldOutTopics,
-}
-
-impl Setting {
-    /// The wording of a fact to use: its own, or a plain one.
-    fn choose(self, fact: &Fact, own: &[String], plain: &str, rng: &mut Rng) -> String {
-        let topic = topic(&fact.fact, self.lang).unwrap_or_default();
-        let side = if self.wording == Wording::HeldOut { Side::HeldOut } else { Side::Train };
-        let text = if self.wording == Wording::Plain {
-            words::one_of(self.lang, plain, rng).replace("{topic}", topic)
-        } else {
-            let some = wordings(own, side);
-            some[rng.below(some.len())].clone()
-        };
-        filled(&text, self.lang)
-    }
-}
-
-struct Told<'a> {
-    fact: &'a Fact,
-    value: String,
-    old: Option<String>,
-}
-
-fn recall_row(
-    brain: &Arc<Brain>,
-    authored: &Sources,
-    filler: &BTreeMap<Lang, Vec<TokenId>>,
-    setting: Setting,
-    opts: &EvalOptions,
-    drift: &mut f32,
-) -> RecallRow {
-    let Setting { lang, n_facts, wording } = setting;
-    let new_topics = wording == Wording::HeldOutTopics;
-    let name = match wording {
-        Wording::Plain => "plain",
-        Wording::Trained => "trained",
-        Wording::HeldOut => "held-out",
-        Wording::HeldOutTopics => "held-out topics",
-    };
-    let mut row = RecallRow {
-        lang: lang.tag().into(),
-        facts: n_facts,
-        wording: name.into(),
-        notes: Score::default(),
-        other_notes: 0,
-        right_after: Score::default(),
-        later: Score::default(),
-        restart: Score::default(),
-        changed: Score::default(),
-        never_told: Score::default(),
-    };
-    let lives = if n_facts == 1 { opts.lives * 2 } else { opts.lives };
-    for life in 0..lives {
-        let mut rng =
-            Rng::keyed(opts.seed, &[lang as u64, n_facts as u64, wording as u64, life as u64]);
-        let mut pool: Vec<&Fact> = authored
-            .facts
-            .facts(lang)
-            .iter()
-            .filter(|f| HELD_OUT_FACTS.contains(&f.fact.as_str()) == new_topics)
-            .collect();
-        let mut session = fresh(brain);
-        let mut told: Vec<Told<'_>> = Vec::new();
-        for _ in 0..n_facts.min(pool.len()) {
-            let fact = pool.swap_remove(rng.below(pool.len()));
-            let value = value_of(fact, lang, &mut rng);
-            tell(&mut session, fact, &value, false, setting, &mut rng, &mut row);
-            told.push(Told { fact, value, old: None });
-        }
-        ask_all(&session, &told, setting, &mut rng.clone(), &mut row.right_after, None);
-        let lifelong = session.memory().heads(HeadKind::Lifelong).concat();
-        session.feed(filler.get(&lang).map_or(&[], Vec::as_slice));
-        session.feed(&[special::END]);
-        let now = session.memory().heads(HeadKind::Lifelong).concat();
-        let changes = lifelong.iter().zip(&now).map(|(a, b)| (a - b).abs());
-        *drift = changes.fold(*drift, f32::max);
-        ask_all(&session, &told, setting, &mut rng.clone(), &mut row.later, None);
-        // A quarter of the facts change (at least one where there are several), then quit and return.
-        for item in told.iter_mut().take(n_facts / 4) {
-            let value = value_of(item.fact, lang, &mut rng);
-            tell(&mut session, item.fact, &value, true, setting, &mut rng, &mut row);
-            item.old = Some(std::mem::replace(&mut item.value, value));
-        }
-        let bytes = session.memory().to_bytes();
-        let Ok(mut memory) = Memory::from_bytes(&bytes, brain, Path::new("memory")) else {
-            continue;
-        };
-        memory.forget_talk();
-        let session = talk(brain, memory);
-        ask_all(
-            &session,
-            &told,
-            setting,
-            &mut rng.clone(),
-            &mut row.restart,
-            Some(&mut row.changed),
-        );
-        for _ in 0..n_facts.clamp(2, 4) {
-            if pool.is_empty() {
-                break;
-            }
-            let fact = pool.swap_remove(rng.below(pool.len()));
-            let reply = session.probe_topic(&question(fact, setting, &mut rng));
-            row.never_told.count(is_admission(&reply.text));
-        }
-    }
-    row
-}
-
-/// A value that training did not draw: an invented name where any name fits, else a listed value.
-fn value_of(fact: &Fact, lang: Lang, rng: &mut Rng) -> String {
-    if fact.is_name() {
-        return words::name(lang, Side::HeldOut, rng);
-    }
-    let values = fact.values_of(Side::HeldOut);
-    values.get(rng.below(values.len())).cloned().unwrap_or_default()
-}
-
-fn filled(text: &str, lang: Lang) -> String {
-    text.replace("{me}", words::default_name(lang))
-}
-
-fn question(fact: &Fact, setting: Setting, rng: &mut Rng) -> String {
-    setting.choose(fact, &fact.ask, "plain_ask", rng)
-}
-
-/// The person tells a fact, or its new value; the row counts the notes.
-fn tell(
-    session: &mut Session,
-    fact: &Fact,
-    value: &str,
-    change: bool,
-    setting: Setting,
-    rng: &mut Rng,
-    row: &mut RecallRow,
-) {
-    let all = if change { &fact.overwrite } else { &fact.teach };
-    let lang = setting.lang;
-    let slot = format!("{{{}}}", fact.fact);
-    let usable: Vec<String> =
-        all.iter().filter(|w| w.contains(&slot) && w.matches('{').count() <= 2).cloned().collect();
-    let own = if usable.is_empty() { all } else { &usable };
-    let plain = if change { "plain_change" } else { "plain_tell" };
-    let text =
-        setting.choose(fact, own, plain, rng).replace(&slot, value).replace("{value}", value);
-    let reply = say(session, &text);
-    let topic = topic(&fact.fact, lang).unwrap_or_default();
-    let wanted = match lang {
-        Lang::En => format!("your {topic} is {value}."),
-        Lang::Ja => format!("きみの{topic}は{value}。"),
-    };
-    row.notes.count(reply.notes.contains(&wanted));
-    row.other_notes += reply.notes.iter().filter(|n| **n != wanted).count();
-}
-
-fn ask_all(
-    session: &Session,
-    told: &[Told<'_>],
-    setting: Setting,
-    rng: &mut Rng,
-    score: &mut Score,
-    mut changed: Option<&mut Score>,
-) {
-    for item in told {
-        let reply = session.probe_topic(&question(item.fact, setting, rng));
-        let right = holds(&reply.text, &item.value) && !is_admission(&reply.text);
-        score.count(right);
-        if let (Some(changed), Some(old)) = (changed.as_deref_mut(), &item.old) {
-            changed.count(
-                right && (!reply.text.contains(old.as_str()) || item.value.contains(old.as_str())),
-            );
-        }
-    }
-}
-
-/// Whether `text` holds `value` as whole words: no letter, digit or katakana continues it on either side.
-fn holds(text: &str, value: &str) -> bool {
-    let kind = |c: char| match c {
-        'a'..='z' | 'A'..='Z' | '0'..='9' => 1,
-        'ァ'..='ー' => 2,
-        _ => 0,
-    };
-    let joined = |a: Option<char>, b: Option<char>| match (a, b) {
-        (Some(a), Some(b)) => kind(a) != 0 && kind(a) == kind(b),
-        _ => false,
-    };
-    !value.is_empty()
-        && text.match_indices(value).any(|(at, _)| {
-            let (before, after) = (&text[..at], &text[at + value.len()..]);
-            !joined(before.chars().next_back(), value.chars().next())
-                && !joined(value.chars().next_back(), after.chars().next())
-        })
-}
-
 /// Most turns of each kind in the count of false notes.
 const EVERYDAY_TURNS: usize = 100;
 
@@ -611,88 +399,6 @@ fn false_notes(brain: &Arc<Brain>, authored: &Sources, seed: u64) -> BTreeMap<St
                 let line = filled(&line, lang).replace("{x}", &name);
                 score.count(!say(&mut session, &line).notes.is_empty());
             }
-        }
-    }
-    out
-}
-
-/// Most tokens that the n-grams count: a few gigabytes of memory at worst.
-const MAX_COUNTED: usize = 24_000_000;
-
-/// N-grams of the training part of the public sets.
-fn count_ngrams(brain: &Arc<Brain>, public: &Sources) -> NGrams {
-    let mut grams = NGrams::new(brain.config.vocab_size);
-    for doc in public.docs.iter().filter(|d| !Dataset::is_held_out(d)) {
-        if grams.n_tokens() >= MAX_COUNTED {
-            break;
-        }
-        grams.count(&doc_ids(brain, doc).unwrap_or_default());
-    }
-    grams
-}
-
-fn doc_ids(brain: &Brain, doc: &SourceDoc) -> Option<Vec<TokenId>> {
-    match &doc.doc {
-        Doc::Text(text) => Some(chat_format::document(&brain.tokenizer, text)),
-        Doc::Talk(lines) => talk_ids(brain, doc.lang, lines),
-    }
-}
-
-/// Scores of a set.
-#[derive(Debug, Default)]
-struct SetScore {
-    nats: f64,
-    ngram_nats: Option<[f64; 2]>,
-    bytes: usize,
-    tokens: usize,
-}
-
-#[derive(Debug, Default)]
-struct LanguageScores {
-    bits: BTreeMap<String, f64>,
-    ngram_bits: BTreeMap<String, [f64; 2]>,
-    bytes: BTreeMap<String, usize>,
-}
-
-fn bits_per_byte(
-    brain: &Arc<Brain>,
-    authored: &Sources,
-    public: &Sources,
-    reference: Option<&NGrams>,
-    opts: &EvalOptions,
-) -> LanguageScores {
-    let mut sums: BTreeMap<String, SetScore> = BTreeMap::new();
-    let mut score = |key: String, ids: &dyn Fn() -> Option<Vec<TokenId>>, is_public: bool| {
-        let sum = sums.entry(key).or_default();
-        if sum.tokens >= opts.tokens_per_set {
-            return;
-        }
-        let Some(ids) = ids() else { return };
-        sum.nats += fresh(brain).score(&ids).iter().map(|n| f64::from(*n)).sum::<f64>();
-        if let Some(grams) = reference.filter(|_| is_public) {
-            let before = sum.ngram_nats.unwrap_or_default();
-            sum.ngram_nats =
-                Some([before[0] + grams.nats(&ids, 3), before[1] + grams.nats(&ids, 4)]);
-        }
-        let length = |id: &TokenId| brain.tokenizer.token_bytes(*id).len();
-        sum.bytes += ids.iter().skip(1).map(length).sum::<usize>();
-        sum.tokens += ids.len();
-    };
-    for doc in public.docs.iter().filter(|d| !opts.held_out || Dataset::is_held_out(d)) {
-        score(format!("{}/{}", doc.set, doc.lang.tag()), &|| doc_ids(brain, doc), true);
-    }
-    for piece in authored.authored.iter().filter(|a| a.held_out) {
-        let kind = format!("{:?}", piece.kind).to_lowercase();
-        let key = format!("authored {kind}, held out/{}", piece.lang.tag());
-        score(key, &|| talk_ids(brain, piece.lang, &piece.lines), false);
-    }
-    let mut out = LanguageScores::default();
-    for (set, sum) in sums.into_iter().filter(|(_, sum)| sum.bytes > 0) {
-        let bits = |nats: f64| nats / std::f64::consts::LN_2 / sum.bytes as f64;
-        out.bits.insert(set.clone(), bits(sum.nats));
-        out.bytes.insert(set.clone(), sum.bytes);
-        if let Some(nats) = sum.ngram_nats {
-            out.ngram_bits.insert(set, nats.map(bits));
         }
     }
     out
@@ -779,29 +485,5 @@ impl fmt::Display for EvalReport {
             writeln!(f, "| {} | {} | {} | {notes}{reply} |", r.lang, r.said, r.mood)?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_recall_needs_the_whole_value() {
-        for (text, value) in [
-            ("Your dog's name is Bo.", "Bo"),
-            ("きみの犬の名前はポチだよ。", "ポチ"),
-            ("It's 7.", "7"),
-        ] {
-            assert!(holds(text, value), "{text}");
-        }
-        for (text, value) in [
-            ("Your dog's name is Bob.", "Bo"),
-            ("きみの犬の名前はポチタだよ。", "ポチ"),
-            ("It's 17.", "7"),
-            ("", ""),
-        ] {
-            assert!(!holds(text, value), "{text}");
-        }
     }
 }
