@@ -48,7 +48,7 @@ pub struct RawOptions {
     /// How freely words are chosen: 0 (always the likeliest) to 2. Default 0.7.
     #[arg(long, value_name = "X")]
     temperature: Option<f32>,
-    /// Compute threads. Default: processor cores less one, at least one.
+    /// Compute threads. Default: processor cores less one, at least one; all of them with --train.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Where the model runs.
@@ -85,6 +85,9 @@ pub struct RawOptions {
     /// With --train: rows of a batch. Default 8.
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// With --train: share of the run for short, dense lives, 0 to 1. Default 0.25; 0 goes on with a brain that remembers.
+    #[arg(long, value_name = "P")]
+    dense_share: Option<f64>,
 }
 
 /// Where the model runs.
@@ -133,6 +136,8 @@ pub struct TrainMode {
     pub resume: bool,
     pub init: Option<PathBuf>,
     pub batch: usize,
+    pub dense_share: Option<f64>,
+    pub threads: Option<usize>,
 }
 
 /// Checked options.
@@ -167,9 +172,14 @@ impl Options {
         let train_only =
             raw.preset.is_some() || raw.out.is_some() || raw.steps.is_some() || raw.hours.is_some();
         let train_only = train_only || raw.resume || raw.init.is_some() || raw.batch.is_some();
+        let train_only = train_only || raw.dense_share.is_some();
         rule(
             raw.train || !train_only,
-            "--preset, --out, --steps, --hours, --resume, --init and --batch go with --train",
+            "--preset, --out, --steps, --hours, --resume, --init, --batch and --dense-share go with --train",
+        )?;
+        rule(
+            raw.dense_share.is_none_or(|p| (0.0..=1.0).contains(&p)),
+            "--dense-share must be 0 to 1",
         )?;
         rule(raw.train || raw.eval || raw.data.is_empty(), "--data goes with --train or --eval")?;
         rule(
@@ -199,6 +209,8 @@ impl Options {
                 resume: raw.resume,
                 init: raw.init,
                 batch: raw.batch.unwrap_or(8).clamp(1, 1024),
+                dense_share: raw.dense_share,
+                threads: raw.threads,
             })
         } else if raw.eval {
             Mode::Eval(EvalMode {

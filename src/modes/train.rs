@@ -37,6 +37,9 @@ const PROMPTS: [&str; 6] = [
 /// # Errors
 /// Options, data, disk or device.
 pub fn run(options: &Options, mode: &TrainMode, places: &Places) -> anyhow::Result<()> {
+    if let Some(threads) = mode.threads {
+        trainer::use_threads(threads)?;
+    }
     let config = ModelConfig::preset(&mode.preset)
         .filter(|_| !mode.preset.starts_with("bench"))
         .with_context(|| format!("--preset {}: one of nano, small, base, large", mode.preset))?;
@@ -53,6 +56,7 @@ pub fn run(options: &Options, mode: &TrainMode, places: &Places) -> anyhow::Resu
         hours: mode.hours,
         resume: mode.resume,
         init: mode.init.clone(),
+        dense_share: mode.dense_share.unwrap_or(trainer::DENSE_SHARE),
         batch: mode.batch,
         lr: None,
         checkpoint_every: Duration::from_secs(300),

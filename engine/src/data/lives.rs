@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     facts::{Fact, HELD_OUT_FACTS, Lang, MoodLine, Side, topic, wordings},
     sources::{Authored, AuthoredKind, Line, Sources},
-    words,
+    words::{self, Act},
     writer::{ANSWER, COPY, ECHO, Piece, Writer},
 };
 use crate::{
@@ -44,7 +44,10 @@ pub(super) struct LifeSize {
 }
 
 /// Share of questions about something that was never told.
-const P_NEVER_TOLD: f64 = 0.15;
+const P_NEVER_TOLD: f64 = 0.22;
+/// Share of those whose topic has the form of one that was told ("sister's name" where the brother's is known): the
+/// keys of such topics are close, and the first brains answered with the neighbour's value.
+const P_NEIGHBOUR: f64 = 0.6;
 /// Share of the companion's answers in the words of the note; the rest is authored.
 const P_CANONICAL: f64 = 0.7;
 /// Facts that people tell first, the name above all, and the share of them among the authored facts of a life.
@@ -65,6 +68,8 @@ const COMMON: [&str; 14] = [
     "animal",
 ];
 const P_COMMON: f64 = 0.35;
+/// Share of plain tellings and questions about authored facts that take a frame of the topic's family.
+const P_FAMILY: f64 = 0.3;
 /// Weight of the words around the value in an answer: the topic is decided there.
 const ANSWER_TEXT: f64 = 1.5;
 /// How often authored kinds are drawn as everyday talk.
@@ -203,7 +208,7 @@ impl<'a, 'w> Life<'a, 'w> {
             {
                 self.tell(&[subject], true);
             } else if self.chance(P_NEVER_TOLD) {
-                let subject = self.new_subject(&[]);
+                let subject = self.unknown_subject();
                 self.ask_never_told(&subject);
                 asked += 1;
             } else if let Some(subject) = self.told_subject() {
@@ -271,6 +276,22 @@ impl<'a, 'w> Life<'a, 'w> {
         }
     }
 
+    /// A topic that was never told; often a neighbour of one that was.
+    fn unknown_subject(&mut self) -> Subject {
+        let told = self.told_subject();
+        let near = self.chance(P_NEIGHBOUR);
+        let mut subject = self.new_subject(&[]);
+        let Some(told) = told.filter(|_| near) else { return subject };
+        let wanted = words::family(self.lang, &told.topic).0;
+        for _ in 0..8 {
+            if words::family(self.lang, &subject.topic).0 == wanted {
+                break;
+            }
+            subject = self.new_subject(&[]);
+        }
+        subject
+    }
+
     fn fact(&self, subject: &Subject) -> Option<&'a Fact> {
         let sources = self.sources;
         sources.facts.get(self.lang, &subject.fact)
@@ -330,8 +351,13 @@ impl<'a, 'w> Life<'a, 'w> {
                     self.wording(&fact.teach_short)
                 }
                 Some(fact) if !change && !self.chance(self.p_plain) => self.wording(&fact.teach),
-                _ => words::tell_template(self.lang, Side::Train, change, &mut self.out.rng)
-                    .replace("{topic}", &subject.topic),
+                _ => {
+                    let act = if change { Act::Change } else { Act::Tell };
+                    self.in_family(subject, act).unwrap_or_else(|| {
+                        words::tell_template(self.lang, Side::Train, change, &mut self.out.rng)
+                            .replace("{topic}", &subject.topic)
+                    })
+                }
             };
             let slot = format!("{{{}}}", subject.fact);
             let text = template.replace(&slot, "\u{1}").replace("{value}", "\u{1}");
@@ -379,6 +405,16 @@ impl<'a, 'w> Life<'a, 'w> {
         }
     }
 
+    /// A frame of the topic's family: mostly for invented topics, which have no wordings of their own.
+    fn in_family(&mut self, subject: &Subject, act: Act) -> Option<String> {
+        let p = if subject.fact.is_empty() { 1.0 - self.p_plain } else { P_FAMILY };
+        let named = subject.topic == "name" || subject.topic == "名前";
+        if named || !self.chance(p) {
+            return None;
+        }
+        words::family_frame(self.lang, &subject.topic, act, Side::Train, &mut self.out.rng)
+    }
+
     /// A training wording of a list.
     fn wording(&mut self, all: &[String]) -> String {
         let some = wordings(all, Side::Train);
@@ -424,8 +460,10 @@ impl<'a, 'w> Life<'a, 'w> {
     fn question(&mut self, subject: &Subject) -> String {
         let text = match self.fact(subject) {
             Some(fact) if !self.chance(self.p_plain) => self.wording(&fact.ask),
-            _ => words::ask_template(self.lang, Side::Train, &mut self.out.rng)
-                .replace("{topic}", &subject.topic),
+            _ => self.in_family(subject, Act::Ask).unwrap_or_else(|| {
+                words::ask_template(self.lang, Side::Train, &mut self.out.rng)
+                    .replace("{topic}", &subject.topic)
+            }),
         };
         let text = self.filled(&text);
         let text = words::noise(self.lang, &text, &mut self.out.rng);
@@ -479,11 +517,16 @@ impl<'a, 'w> Life<'a, 'w> {
             Some(told) if self.chance(0.5) => told,
             _ => self.new_subject(&[]),
         };
-        let entry = words::one_of(self.lang, "trap", &mut self.out.rng);
+        let of_family = self.in_family(&subject, Act::Trap);
+        let entry = of_family
+            .as_deref()
+            .unwrap_or_else(|| words::one_of(self.lang, "trap", &mut self.out.rng));
         let Some((said, reply)) = entry.split_once(" => ") else { return };
         let name = words::name(self.lang, Side::Train, &mut self.out.rng);
         let fact = self.fact(&subject);
         let value = self.draw_value(fact);
+        // Frames of a family call the value {value}, the others {v}.
+        let (said, reply) = (said.replace("{value}", "{v}"), &reply.replace("{value}", "{v}"));
         let said = said.replace("{topic}", &subject.topic).replace("{n}", &name);
         self.out.person(&said.replace("{v}", &value), &[name.clone(), value.clone()]);
         self.out.companion();

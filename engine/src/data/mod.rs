@@ -28,8 +28,6 @@ use lives::{Filler, LifeSize, write_life, write_piece};
 use shards::Shard;
 use sources::{Doc, SourceDoc, Sources};
 
-/// Share of episodes that are lives.
-const P_LIFE: f64 = 0.5;
 /// A rest of an episode shorter than this is dropped instead of padded.
 const MIN_REST: usize = 64;
 
@@ -56,6 +54,14 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Share of episodes that are lives.
+    fn life_share(self) -> f64 {
+        match self {
+            Self::Dense | Self::Lives => 0.5,
+            Self::Voice => 0.42,
+        }
+    }
+
     /// Share of authored pieces in plain text episodes.
     fn authored_share(self) -> f64 {
         match self {
@@ -79,7 +85,7 @@ pub struct DataOptions {
 /// How often a set is drawn for plain text and as everyday talk, relative to each other. Sets that are not named
 /// (a user's own) share the last weight.
 const MIX: [(&str, f64); 20] = [
-    ("tinystories-pieces", 16.0),
+    ("tinystories-pieces", 10.0),
     ("storybooks-asp-en", 3.0),
     ("storybooks-pb-en", 4.0),
     ("storybooks-gasp-ja", 1.0),
@@ -236,7 +242,7 @@ impl Dataset {
         let mut rng = Rng::keyed(self.seed, &[row as u64, episode, stage_key]);
         let inner = &*self.inner;
         let authored = !inner.sources.authored.is_empty();
-        if rng.chance(P_LIFE) && authored {
+        if rng.chance(stage.life_share()) && authored {
             let size = match stage {
                 Stage::Dense => LifeSize {
                     n_facts: 1 + rng.below(2),

@@ -117,6 +117,69 @@ pub fn invented_topic(lang: Lang, rng: &mut Rng) -> String {
     }
 }
 
+/// What is said of a topic in the words of its family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// It is told for the first time.
+    Tell,
+    /// It is told anew, with another value.
+    Change,
+    /// It is asked for.
+    Ask,
+    /// It is said of somebody else, with the companion's answer behind ` => `.
+    Trap,
+}
+
+/// A frame that fits a family of topics, with everything but `{value}` and `{n}` filled in: favourites ("I love
+/// {value} more than any other {kind}"), names of others ("we named our {owner} {value}"), and all else. `None` where the
+/// family has no such frame.
+pub fn family_frame(
+    lang: Lang,
+    topic: &str,
+    act: Act,
+    side: Side,
+    rng: &mut Rng,
+) -> Option<String> {
+    let (family, word) = family(lang, topic);
+    let act = match act {
+        Act::Tell => "tell",
+        Act::Change => "change",
+        Act::Ask => "ask",
+        Act::Trap => "trap",
+    };
+    let (name, slot) = match family {
+        Family::Favourite => ("favourite", "{kind}"),
+        Family::Owner => ("owner", "{owner}"),
+        Family::Thing => ("thing", "{topic}"),
+    };
+    let frame = one_side(lang, &format!("{act}_{name}"), side, rng);
+    (!frame.is_empty()).then(|| frame.replace(slot, word))
+}
+
+/// Topics that are said in the same form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// "favourite …".
+    Favourite,
+    /// "…'s name".
+    Owner,
+    /// All else.
+    Thing,
+}
+
+/// The family of a topic, and the word in it that is its own.
+pub fn family(lang: Lang, topic: &str) -> (Family, &str) {
+    let (kind, owner) = match lang {
+        Lang::En => (topic.strip_prefix("favourite "), topic.strip_suffix("'s name")),
+        Lang::Ja => (topic.strip_prefix("好きな"), topic.strip_suffix("の名前")),
+    };
+    match (kind, owner) {
+        (Some(kind), _) => (Family::Favourite, kind),
+        (_, Some(owner)) => (Family::Owner, owner),
+        _ => (Family::Thing, topic),
+    }
+}
+
 /// A frame for telling `{topic}` and `{value}`.
 pub fn tell_template(lang: Lang, side: Side, change: bool, rng: &mut Rng) -> &'static str {
     one_side(lang, if change { "change" } else { "tell" }, side, rng)
@@ -276,6 +339,18 @@ mod tests {
     }
 
     #[test]
+    fn families_are_seen_from_the_topic() {
+        let mut rng = Rng::new(7);
+        let mut frame = |lang, topic, act| family_frame(lang, topic, act, Side::Train, &mut rng);
+        let told = frame(Lang::En, "favourite tea", Act::Tell).expect("a frame");
+        assert!(told.contains("tea") && !told.contains("favourite tea {"), "{told}");
+        let asked = frame(Lang::Ja, "うさぎの名前", Act::Ask).expect("a frame");
+        assert!(asked.contains("うさぎ") && !asked.contains("{owner}"), "{asked}");
+        assert!(frame(Lang::En, "shoe size", Act::Change).expect("a frame").contains("shoe size"));
+        assert_eq!(frame(Lang::En, "shoe size", Act::Trap), None);
+    }
+
+    #[test]
     fn invented_topics_fit_the_form_of_a_note() {
         let mut rng = Rng::new(5);
         for lang in Lang::ALL {
@@ -305,6 +380,20 @@ mod tests {
                 list(lang, "ask").iter().all(|f| f.contains("{topic}") && !f.contains("{value}"))
             );
             assert!(list(lang, "trap").iter().all(|f| f.split(" => ").count() == 2));
+            for (family, slot) in
+                [("favourite", "{kind}"), ("owner", "{owner}"), ("thing", "{topic}")]
+            {
+                for (act, told) in [("tell", true), ("change", true), ("ask", false)] {
+                    let frames = list(lang, &format!("{act}_{family}"));
+                    assert!(frames.len() >= 20, "{act}_{family}");
+                    for f in frames {
+                        assert!(f.contains(slot) && f.contains("{value}") == told, "{f}");
+                    }
+                }
+                for f in list(lang, &format!("trap_{family}")) {
+                    assert!(f.contains(slot) && f.split(" => ").count() == 2, "{f}");
+                }
+            }
             let named = ["rename", "renamed", "my_name"];
             assert!(named.iter().flat_map(|s| list(lang, s)).all(|f| f.contains("{n}")));
             let all: Vec<_> = list(lang, "names").to_vec();

@@ -64,6 +64,26 @@ fn pack_panel<const WIDTH: usize>(
     }
 }
 
+/// Depth of the blocks that a sum of `k` terms is cut into: equal ones, none deeper than [`KC`].
+fn depth_of(k: usize) -> usize {
+    k.div_ceil(k.div_ceil(KC).max(1)).max(1)
+}
+
+/// Lays `b [k, n]` out as panels: for each block of depth, for each sixteen columns, `[step][16]`.
+pub(super) fn pack((b, layout): (&[f32], Layout), (k, n): (usize, usize)) -> Vec<f32> {
+    let b = Operand::new((b, layout), k, n);
+    let (n_panels, depth) = (n.div_ceil(NR), depth_of(k));
+    let mut packed = vec![0f32; n_panels * NR * k];
+    packed.par_chunks_mut(n_panels * NR * depth).enumerate().for_each(|(block, packed)| {
+        let depth_here = packed.len() / (n_panels * NR);
+        packed.par_chunks_mut(NR * depth_here).enumerate().for_each(|(p, out)| {
+            let lines = (p * NR, NR.min(n - p * NR), b.col_stride);
+            pack_panel::<NR>(out, b.data, lines, (block * depth, depth_here, b.row_stride));
+        });
+    });
+    packed
+}
+
 /// `dst = a · b` or `dst += a · b`; as [`super::training::matmul`].
 ///
 /// # Safety
@@ -75,30 +95,38 @@ pub(super) unsafe fn matmul(
     b: (&[f32], Layout),
     add: bool,
 ) {
-    let (a, b) = (Operand::new(a, m, k), Operand::new(b, k, n));
+    // SAFETY: as promised by the caller.
+    unsafe { matmul_packed(dst, (m, n, k), a, &pack(b, (k, n)), add) };
+}
+
+/// [`matmul`] with the right-hand matrix as [`pack`] laid it out.
+///
+/// # Safety
+/// The processor has AVX2 and FMA.
+pub(super) unsafe fn matmul_packed(
+    dst: &mut [f32],
+    (m, n, k): (usize, usize, usize),
+    a: (&[f32], Layout),
+    packed_b: &[f32],
+    add: bool,
+) {
+    let a = Operand::new(a, m, k);
     let n_panels = n.div_ceil(NR);
-    let mut packed_b = vec![0f32; n_panels * NR * KC.min(k)];
-    for k_start in (0..k).step_by(KC) {
-        let depth = KC.min(k - k_start);
-        let panel_len = NR * depth;
-        packed_b[..n_panels * panel_len].par_chunks_mut(panel_len).enumerate().for_each(
-            |(p, out)| {
-                let lines = (p * NR, NR.min(n - p * NR), b.col_stride);
-                pack_panel::<NR>(out, b.data, lines, (k_start, depth, b.row_stride));
-            },
-        );
-        let packed_b = &packed_b[..n_panels * panel_len];
-        let add = add || k_start > 0;
-        dst.par_chunks_mut(MC * n).enumerate().for_each(|(block, dst)| {
-            let rows = dst.len() / n;
-            let m_panels = rows.div_ceil(MR);
-            let mut packed_a = [0f32; MC * KC];
+    assert_eq!(packed_b.len(), n_panels * NR * k);
+    let full = depth_of(k);
+    dst.par_chunks_mut(MC * n).enumerate().for_each(|(block, dst)| {
+        let rows = dst.len() / n;
+        let m_panels = rows.div_ceil(MR);
+        let mut packed_a = [0f32; MC * KC];
+        for (k_block, packed_b) in packed_b.chunks(n_panels * NR * full).enumerate() {
+            let depth = packed_b.len() / (n_panels * NR);
+            let add = add || k_block > 0;
             for p in 0..m_panels {
                 let lines = (block * MC + p * MR, MR.min(rows - p * MR), a.row_stride);
                 let out = &mut packed_a[p * MR * depth..(p + 1) * MR * depth];
-                pack_panel::<MR>(out, a.data, lines, (k_start, depth, a.col_stride));
+                pack_panel::<MR>(out, a.data, lines, (k_block * full, depth, a.col_stride));
             }
-            for (j, b_panel) in packed_b.chunks_exact(panel_len).enumerate() {
+            for (j, b_panel) in packed_b.chunks_exact(NR * depth).enumerate() {
                 let cols = NR.min(n - j * NR);
                 for (i, a_panel) in
                     packed_a[..m_panels * MR * depth].chunks_exact(MR * depth).enumerate()
@@ -110,8 +138,8 @@ pub(super) unsafe fn matmul(
                     unsafe { tile(a_panel, b_panel, &mut dst[at..], n, rows, cols, add) };
                 }
             }
-        });
-    }
+        }
+    });
 }
 
 /// One 6 × 16 tile over the depth of two panels.

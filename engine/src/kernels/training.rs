@@ -11,8 +11,8 @@ pub use super::float::PreActivation;
 #[cfg(target_arch = "x86_64")]
 use super::float::has_fma;
 use super::float::{
-    dispatched, dot, exp_fast, gate_values, head_norm_gate_rows, l2_normalize_rows, madd, sigmoid,
-    sigmoid_fast, softplus, step_head,
+    dispatched, dot, exp_fast, gate_values, head_norm_gate_rows, l2_normalize_rows, madd,
+    round_fast, sigmoid, sigmoid_fast, softplus, step_head,
 };
 
 use crate::model::{CONV_WIDTH, HEAD_NORM_EPS, NORM_EPS, QK_NORM_EPS, QUANT_EPS};
@@ -63,13 +63,63 @@ pub fn matmul(
     assert_eq!(a.len(), m * k);
     assert_eq!(b.len(), k * n);
     #[cfg(target_arch = "x86_64")]
-    if has_fma() && !std::arch::is_x86_feature_detected!("avx512f") {
-        // SAFETY: AVX2 and FMA were detected; where AVX-512 is, the other product is the faster one.
+    if own_product() {
+        // SAFETY: AVX2 and FMA were detected.
         return unsafe {
             super::matmul_avx2::matmul(dst, (m, n, k), (a, a_layout), (b, b_layout), add)
         };
     }
     matmul_portable(dst, (m, n, k), (a, a_layout), (b, b_layout), add);
+}
+
+/// Whether our own product runs: it needs AVX2 and FMA; where AVX-512 is, the `gemm` crate's is the faster one.
+#[cfg(target_arch = "x86_64")]
+fn own_product() -> bool {
+    has_fma() && !std::arch::is_x86_feature_detected!("avx512f")
+}
+
+/// A right-hand matrix `[k, n]` laid out once for many products.
+#[derive(Debug)]
+pub struct Packed {
+    k: usize,
+    n: usize,
+    data: Vec<f32>,
+}
+
+impl Packed {
+    /// Lays out `b`.
+    ///
+    /// # Panics
+    /// If its length is not `k · n`.
+    pub fn new((b, layout): (&[f32], Layout), k: usize, n: usize) -> Self {
+        assert_eq!(b.len(), k * n);
+        #[cfg(target_arch = "x86_64")]
+        if own_product() {
+            return Self { k, n, data: super::matmul_avx2::pack((b, layout), (k, n)) };
+        }
+        let data = match layout {
+            Layout::Plain => b.to_vec(),
+            Layout::Transposed => (0..k * n).map(|i| b[i % n * k + i / n]).collect(),
+        };
+        Self { k, n, data }
+    }
+
+    /// `dst = a · b`, or `dst += a · b` with `add`; `a` is `[m, k]`, `dst` `[m, n]`.
+    ///
+    /// # Panics
+    /// If a slice length disagrees with the sizes.
+    pub fn product(&self, dst: &mut [f32], m: usize, (a, a_layout): (&[f32], Layout), add: bool) {
+        let (k, n) = (self.k, self.n);
+        assert!(dst.len() == m * n && a.len() == m * k);
+        #[cfg(target_arch = "x86_64")]
+        if own_product() {
+            // SAFETY: AVX2 and FMA were detected.
+            return unsafe {
+                super::matmul_avx2::matmul_packed(dst, (m, n, k), (a, a_layout), &self.data, add)
+            };
+        }
+        matmul_portable(dst, (m, n, k), (a, a_layout), (&self.data, Layout::Plain), add);
+    }
 }
 
 /// [`matmul`] through the `gemm` crate, for every processor.
@@ -140,7 +190,7 @@ dispatched! {
                 let s = 127.0 / absmax.max(QUANT_EPS);
                 let inv = absmax.max(QUANT_EPS) / 127.0;
                 for o in out.iter_mut() {
-                    *o = (*o * s).round() * inv;
+                    *o = round_fast(*o * s) * inv;
                 }
             }
         }
@@ -227,16 +277,21 @@ fn sum_rows(rows: &[Vec<f32>], len: usize) -> Vec<f32> {
     sum
 }
 
+dispatched! {
+    fn ternarize_values(w: &[f32], gamma: f32, out: &mut [f32]) {
+        for (o, v) in out.iter_mut().zip(w) {
+            *o = round_fast(v / gamma).clamp(-1.0, 1.0) * gamma;
+        }
+    }
+}
+
 /// `clip(round(W / γ), −1, 1) · γ` with one absmean `γ` for each of `parts` equal blocks of rows.
 pub fn ternarize(w: &[f32], parts: usize) -> Vec<f32> {
     let mut out = vec![0f32; w.len()];
     let len = w.len() / parts;
-    out.par_chunks_mut(len).zip(w.par_chunks(len)).for_each(|(out, w)| {
-        let gamma = absmean(w);
-        for (o, v) in out.iter_mut().zip(w) {
-            *o = (v / gamma).round().clamp(-1.0, 1.0) * gamma;
-        }
-    });
+    out.par_chunks_mut(len)
+        .zip(w.par_chunks(len))
+        .for_each(|(out, w)| ternarize_values(w, absmean(w), out));
     out
 }
 
@@ -869,54 +924,82 @@ pub fn cross_entropy(
     targets: &[u32],
     weights: &[f32],
 ) -> (f64, Vec<f32>, Vec<f32>) {
-    let (n, vocab) = (targets.len(), embed.len() / c);
-    let mut dh = vec![0f32; n * c];
-    let mut dembed = vec![0f32; vocab * c];
-    let mut total = 0f64;
-    let block = 512;
-    let mut logits = vec![0f32; block.min(n) * vocab];
-    for start in (0..n).step_by(block) {
-        let rows = block.min(n - start);
-        let h_rows = &h[start * c..(start + rows) * c];
-        let logits = &mut logits[..rows * vocab];
-        matmul(
-            logits,
-            (rows, vocab, c),
-            (h_rows, Layout::Plain),
-            (embed, Layout::Transposed),
-            false,
-        );
-        let mut losses = vec![0f64; rows];
-        logits.par_chunks_mut(8 * vocab).zip(losses.par_chunks_mut(8)).enumerate().for_each(
-            |(i, (logits, losses))| {
-                let at = start + i * 8;
-                let n = losses.len();
-                softmax_loss_rows(
-                    logits,
-                    vocab,
-                    &targets[at..at + n],
-                    &weights[at..at + n],
-                    losses,
-                );
-            },
-        );
-        total += losses.iter().sum::<f64>();
-        matmul(
-            &mut dh[start * c..(start + rows) * c],
-            (rows, c, vocab),
-            (logits, Layout::Plain),
-            (embed, Layout::Plain),
-            false,
-        );
-        matmul(
-            &mut dembed,
-            (vocab, c, rows),
-            (logits, Layout::Transposed),
-            (h_rows, Layout::Plain),
-            true,
-        );
+    let mut dembed = vec![0f32; embed.len()];
+    let (loss, dh) = OutputHead::new(embed, c).cross_entropy(h, targets, weights, &mut dembed);
+    (loss, dh, dembed)
+}
+
+/// The tied output matrix `[V, C]`, laid out for logits and for their gradient.
+#[derive(Debug)]
+pub struct OutputHead {
+    logits: Packed,
+    back: Packed,
+}
+
+impl OutputHead {
+    /// Lays out `embed [V, C]`.
+    pub fn new(embed: &[f32], c: usize) -> Self {
+        let vocab = embed.len() / c;
+        Self {
+            logits: Packed::new((embed, Layout::Transposed), c, vocab),
+            back: Packed::new((embed, Layout::Plain), vocab, c),
+        }
     }
-    (total, dh, dembed)
+
+    /// As [`cross_entropy`], adding the gradient of the matrix to `dembed [V, C]`; returns the loss and `dh [N, C]`.
+    pub fn cross_entropy(
+        &self,
+        h: &[f32],
+        targets: &[u32],
+        weights: &[f32],
+        dembed: &mut [f32],
+    ) -> (f64, Vec<f32>) {
+        let (n, c, vocab) = (targets.len(), self.logits.k, self.logits.n);
+        let mut dh = vec![0f32; n * c];
+        let mut total = 0f64;
+        let block = 512;
+        let mut logits = vec![0f32; block.min(n) * vocab];
+        for start in (0..n).step_by(block) {
+            let rows = block.min(n - start);
+            let h_rows = &h[start * c..(start + rows) * c];
+            let logits = &mut logits[..rows * vocab];
+            self.logits.product(logits, rows, (h_rows, Layout::Plain), false);
+            let mut losses = vec![0f64; rows];
+            logits.par_chunks_mut(8 * vocab).zip(losses.par_chunks_mut(8)).enumerate().for_each(
+                |(i, (logits, losses))| {
+                    let at = start + i * 8;
+                    let n = losses.len();
+                    softmax_loss_rows(
+                        logits,
+                        vocab,
+                        &targets[at..at + n],
+                        &weights[at..at + n],
+                        losses,
+                    );
+                },
+            );
+            total += losses.iter().sum::<f64>();
+            let dh = &mut dh[start * c..(start + rows) * c];
+            self.back.product(dh, rows, (logits, Layout::Plain), false);
+            matmul(
+                dembed,
+                (vocab, c, rows),
+                (logits, Layout::Transposed),
+                (h_rows, Layout::Plain),
+                true,
+            );
+        }
+        (total, dh)
+    }
+}
+
+/// `Σ g²` in fixed blocks of f64 sums.
+pub fn square_sum(g: &[f32]) -> f64 {
+    let parts: Vec<f64> = g
+        .par_chunks(1 << 14)
+        .map(|g| g.chunks(64).map(|g| f64::from(g.iter().map(|v| v * v).sum::<f32>())).sum::<f64>())
+        .collect();
+    parts.iter().sum()
 }
 
 /// One AdamW step in place (decoupled weight decay), bias-corrected; `step` counts from 1.
@@ -940,14 +1023,21 @@ pub fn adamw(
         .zip(m.par_chunks_mut(block).zip(v.par_chunks_mut(block)))
         .zip(g.par_chunks(block))
         .for_each(|((w, (m, v)), g)| {
-            for i in 0..w.len() {
-                let g = g[i] * grad_scale;
-                m[i] = BETA.0 * m[i] + (1.0 - BETA.0) * g;
-                v[i] = BETA.1 * v[i] + (1.0 - BETA.1) * g * g;
-                let update = m[i] * c1 / ((v[i] * c2).sqrt() + BETA.2);
-                w[i] -= lr * (update + decay * w[i]);
-            }
+            adamw_values(w, m, v, g, [grad_scale, lr, decay, c1, c2, BETA.0, BETA.1, BETA.2]);
         });
+}
+
+dispatched! {
+    fn adamw_values(w: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], numbers: [f32; 8]) {
+        let [scale, lr, decay, c1, c2, beta1, beta2, eps] = numbers;
+        for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(g) {
+            let g = g * scale;
+            *m = beta1 * *m + (1.0 - beta1) * g;
+            *v = beta2 * *v + (1.0 - beta2) * g * g;
+            let update = *m * c1 / ((*v * c2).sqrt() + eps);
+            *w -= lr * (update + decay * *w);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -972,6 +1062,9 @@ mod tests {
                 let (mut fast, mut portable) = (start.clone(), start.clone());
                 matmul(&mut fast, (m, n, k), (&a, la), (&b, lb), add);
                 matmul_portable(&mut portable, (m, n, k), (&a, la), (&b, lb), add);
+                let mut packed = start.clone();
+                Packed::new((&b, lb), k, n).product(&mut packed, m, (&a, la), add);
+                assert_eq!(packed, fast, "{m} {n} {k} {la:?} {lb:?}");
                 for i in 0..m {
                     for j in 0..n {
                         let at = |x: &[f32], l, r: usize, c: usize, rows: usize, cols: usize| {

@@ -6,6 +6,8 @@
 //! Dimension letters: `B` batch, `T` tokens, `C` model width, `H` heads, `D` head width, `F` feed-forward width,
 //! `V` vocabulary.
 
+#[cfg(feature = "train")]
+pub mod gradient;
 pub mod packed;
 #[cfg(feature = "train")]
 pub mod trainable;

@@ -108,6 +108,30 @@ pub fn note_flags(ids: &[u32], mut open: bool) -> Vec<bool> {
         .collect()
 }
 
+/// Factor on the step size of every head at every token, `[B, T, H]`: 0 for lifelong heads outside notes, else that of
+/// `eta_mask [B, H]` (1 without one). `note_open` is moved on to the end of the segment.
+pub(super) fn head_mask(
+    cfg: &ModelConfig,
+    ids: &[u32],
+    tokens: usize,
+    note_open: &mut [bool],
+    eta_mask: Option<&[f32]>,
+) -> Vec<f32> {
+    let h = cfg.n_heads();
+    let mut mask = Vec::with_capacity(ids.len() * h);
+    for (b, (ids, note_open)) in ids.chunks(tokens).zip(note_open).enumerate() {
+        let flags = note_flags(ids, *note_open);
+        for open in &flags {
+            mask.extend((0..h).map(|head| {
+                let on = cfg.head_kind(head) == HeadKind::Session || *open;
+                if on { eta_mask.map_or(1.0, |m| m[b * h + head]) } else { 0.0 }
+            }));
+        }
+        *note_open = flags.last().copied().unwrap_or(false);
+    }
+    mask
+}
+
 /// Arithmetic switches of a forward pass.
 #[derive(Debug, Clone, Copy)]
 pub struct ForwardOptions {
@@ -117,6 +141,14 @@ pub struct ForwardOptions {
     pub int8_embedding: bool,
     /// Custom operations or candle compositions.
     pub spelling: Spelling,
+}
+
+impl ForwardOptions {
+    /// As in training on a device.
+    pub fn training(device: &Device) -> Self {
+        let spelling = Spelling::for_device(device);
+        Self { quantize: true, int8_embedding: false, spelling }
+    }
 }
 
 /// A model whose weights can be trained.
@@ -189,18 +221,7 @@ impl TrainableModel {
         let cfg = &self.config;
         let batch = ids.len() / tokens;
         let (c, hd, h) = (cfg.d_model, cfg.d_heads(), cfg.n_heads());
-        let mut mask = vec![0f32; batch * tokens * h];
-        for b in 0..batch {
-            let flags = note_flags(&ids[b * tokens..(b + 1) * tokens], state.note_open[b]);
-            for (t, open) in flags.iter().enumerate() {
-                for head in 0..h {
-                    let on = cfg.head_kind(head) == HeadKind::Session || *open;
-                    let factor = eta_mask.map_or(1.0, |m| m[b * h + head]);
-                    mask[(b * tokens + t) * h + head] = if on { factor } else { 0.0 };
-                }
-            }
-            state.note_open[b] = flags.last().copied().unwrap_or(false);
-        }
+        let mask = head_mask(cfg, ids, tokens, &mut state.note_open, eta_mask);
         let mask = Tensor::from_vec(mask, (batch, tokens, h), &self.device)?;
         let shape = TttShape::new(cfg, batch, tokens);
         let ids = Tensor::from_slice(ids, ids.len(), &self.device)?;

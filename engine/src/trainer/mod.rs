@@ -34,8 +34,8 @@ use crate::{
     tokenizer::Tokenizer,
 };
 
-/// Share of a run spent on short, dense lives before the long ones begin.
-const DENSE_SHARE: f64 = 0.25;
+/// Share of a run spent on short, dense lives before the long ones begin, unless it is said otherwise.
+pub const DENSE_SHARE: f64 = 0.25;
 /// Share of a run from which the companion's own voice takes over in the plain talk.
 const VOICE_FROM: f64 = 0.5;
 /// Rows of the held-out part that a run looks at on its way; the whole of it is for `--eval`.
@@ -62,6 +62,9 @@ pub struct TrainOptions {
     pub resume: bool,
     /// Start with the weights of this checkpoint (or model folder), everything else fresh.
     pub init: Option<PathBuf>,
+    /// Share of the run that is spent on short, dense lives, 0 to 1; [`DENSE_SHARE`] for a fresh brain, less for one that
+    /// knows how to remember.
+    pub dense_share: f64,
     /// Batch rows. Default 8.
     pub batch: usize,
     /// Peak learning rate; by default from the width.
@@ -139,6 +142,17 @@ pub struct TrainSummary {
     pub seconds: f64,
     /// The observer stopped it before its end.
     pub interrupted: bool,
+}
+
+/// Trains with this many threads from here on; without it, with one for each core. Once in a process.
+///
+/// # Errors
+/// If training has begun already.
+pub fn use_threads(threads: usize) -> Result<(), TrainError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .map_err(|e| TrainError::Options(format!("--threads {threads}: {e}")))
 }
 
 /// The device to train on: a GPU if asked for (or, with `auto`, if there is one and the build can use it).
@@ -221,7 +235,7 @@ pub fn run(
             break;
         }
         let stage = match progress {
-            p if p < DENSE_SHARE => Stage::Dense,
+            p if p < opts.dense_share => Stage::Dense,
             p if p < VOICE_FROM => Stage::Lives,
             _ => Stage::Voice,
         };

@@ -1,10 +1,13 @@
 //! AdamW with decay groups, global clipping and the learning-rate schedule.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Mutex};
 
-use candle_core::{Result, Tensor, Var, backprop::GradStore};
+use candle_core::{CpuStorage, Error, InplaceOp1, Layout, Result, Tensor, Var};
 
-use crate::{kernels::training as fused, model::ModelConfig};
+use crate::{
+    kernels::training as fused,
+    model::{ModelConfig, gradient::Gradients},
+};
 
 /// First and second moments of every parameter, by name.
 #[derive(Debug, Default)]
@@ -22,40 +25,83 @@ impl AdamW {
         Self { moments: params.iter().map(|(name, v)| (name.clone(), zeros(v))).collect(), step: 0 }
     }
 
-    /// One update; returns the gradient norm before clipping to 1.
+    /// One update in place; returns the gradient norm before clipping to 1.
     ///
     /// # Errors
     /// If a parameter has no gradient or a tensor operation fails.
     pub fn update(
         &mut self,
         params: &BTreeMap<String, Var>,
-        grads: &GradStore,
+        grads: &Gradients,
         lr: f64,
     ) -> Result<f64> {
-        let mut all = Vec::with_capacity(params.len());
-        let mut square = 0f64;
         for (name, var) in params {
-            let Some(grad) = grads.get(var) else { candle_core::bail!("no gradient for {name}") };
-            let grad = grad.flatten_all()?.to_vec1::<f32>()?;
-            square += grad.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>();
-            all.push(grad);
+            if grads.get(name).is_none_or(|g| g.len() != var.elem_count()) {
+                candle_core::bail!("no gradient for {name}");
+            }
         }
-        let norm = square.sqrt();
+        let norm = grads.values().map(|g| fused::square_sum(g)).sum::<f64>().sqrt();
         if !norm.is_finite() {
             // A poisoned step would spoil the moments for ever; leave everything as it was.
             return Ok(norm);
         }
         self.step += 1;
         let clip = if norm > 1.0 { 1.0 / norm } else { 1.0 } as f32;
-        for ((name, var), grad) in params.iter().zip(&all) {
-            let Some((m, v)) = self.moments.get_mut(name) else {
+        for (name, var) in params {
+            let (Some(moments), Some(grad)) = (self.moments.get_mut(name), grads.get(name)) else {
                 candle_core::bail!("no moments for {name}")
             };
-            let mut w = var.flatten_all()?.to_vec1::<f32>()?;
-            fused::adamw(&mut w, m, v, grad, clip, lr as f32, weight_decay(name), self.step);
-            var.set(&Tensor::from_vec(w, var.shape(), var.device())?)?;
+            let decay = weight_decay(name);
+            let step = Step {
+                moments: Mutex::new(moments),
+                grad,
+                clip,
+                lr: lr as f32,
+                decay,
+                at: self.step,
+            };
+            if var.device().is_cpu() {
+                var.inplace_op1(&step)?;
+            } else {
+                let mut w = var.flatten_all()?.to_vec1::<f32>()?;
+                step.apply(&mut w)?;
+                var.set(&Tensor::from_vec(w, var.shape(), var.device())?)?;
+            }
         }
         Ok(norm)
+    }
+}
+
+/// The update of one parameter.
+struct Step<'a> {
+    moments: Mutex<&'a mut (Vec<f32>, Vec<f32>)>,
+    grad: &'a [f32],
+    clip: f32,
+    lr: f32,
+    decay: f32,
+    at: u64,
+}
+
+impl Step<'_> {
+    fn apply(&self, w: &mut [f32]) -> Result<()> {
+        let mut moments = self.moments.lock().map_err(|e| Error::Msg(e.to_string()))?;
+        let (m, v) = &mut **moments;
+        fused::adamw(w, m, v, self.grad, self.clip, self.lr, self.decay, self.at);
+        Ok(())
+    }
+}
+
+impl InplaceOp1 for Step<'_> {
+    fn name(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let CpuStorage::F32(all) = storage else { candle_core::bail!("weights are f32") };
+        let Some((start, end)) = layout.contiguous_offsets() else {
+            candle_core::bail!("weights are contiguous")
+        };
+        self.apply(&mut all[start..end])
     }
 }
 

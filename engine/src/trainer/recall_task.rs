@@ -5,15 +5,16 @@
 
 #![cfg(test)]
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 
 use super::optim::AdamW;
 use crate::{
     model::{
         ModelConfig,
+        gradient::{Scored, loss_and_gradients},
         trainable::{BatchState, ForwardOptions, TrainableModel},
     },
-    nn::{Spelling, weighted_cross_entropy},
+    nn::Spelling,
     rng::Rng,
 };
 
@@ -23,6 +24,7 @@ const FIRST: u32 = 32; // behind the special ids
 const QUERY: u32 = FIRST - 1;
 const PAIRS: usize = 4;
 const LEN: usize = 2 * PAIRS + 2;
+const ROWS: usize = 64;
 
 fn one_layer() -> ModelConfig {
     ModelConfig {
@@ -69,33 +71,26 @@ fn one_layer_learns_to_recall_four_pairs() {
     let opts = ForwardOptions { quantize: true, int8_embedding: false, spelling: Spelling::Fused };
     let mut adam = AdamW::new(model.params());
     let mut rng = Rng::new(11);
-    let rows = 64;
-    let last: Vec<u32> = (0..rows as u32).map(|b| b * LEN as u32 + LEN as u32 - 1).collect();
-    let last = candle_core::Tensor::from_vec(last, rows, &device).expect("positions");
+    let last: Vec<u32> = (0..ROWS as u32).map(|b| b * LEN as u32 + LEN as u32 - 1).collect();
+    let last_of_rows = Tensor::from_slice(&last, ROWS, &device).expect("positions");
     let steps = 400;
     for step in 0..steps {
-        let (ids, targets) = batch(&mut rng, rows);
-        let mut state = BatchState::zeros(&cfg, rows, &device).expect("state");
-        let h = model.forward(&ids, LEN, &mut state, None, &opts).expect("forward");
-        let h = h
-            .reshape((rows * LEN, cfg.d_model))
-            .and_then(|h| h.index_select(&last, 0))
-            .expect("last");
-        let embed = model.output_weights().expect("embedding");
-        let loss = weighted_cross_entropy(&h, embed, &targets, &vec![1.0; rows], opts.spelling)
-            .expect("loss");
-        let grads = loss.backward().expect("backward");
+        let (ids, targets) = batch(&mut rng, ROWS);
+        let mut state = BatchState::zeros(&cfg, ROWS, &device).expect("state");
+        let scored = Scored { positions: &last, targets: &targets, weights: &[1.0; ROWS] };
+        let (_, grads) =
+            loss_and_gradients(&model, &ids, LEN, &mut state, None, scored, true).expect("step");
         let lr = super::optim::lr_at(1e-2, step, step as f64 / steps as f64);
         adam.update(model.params(), &grads, lr).expect("update");
     }
     let (mut right, mut n) = (0, 0);
     for _ in 0..16 {
-        let (ids, targets) = batch(&mut rng, rows);
-        let mut state = BatchState::zeros(&cfg, rows, &device).expect("state");
+        let (ids, targets) = batch(&mut rng, ROWS);
+        let mut state = BatchState::zeros(&cfg, ROWS, &device).expect("state");
         let h = model.forward(&ids, LEN, &mut state, None, &opts).expect("forward");
         let h = h
-            .reshape((rows * LEN, cfg.d_model))
-            .and_then(|h| h.index_select(&last, 0))
+            .reshape((ROWS * LEN, cfg.d_model))
+            .and_then(|h| h.index_select(&last_of_rows, 0))
             .expect("last");
         let best = model
             .logits(&h, &opts)
@@ -103,7 +98,7 @@ fn one_layer_learns_to_recall_four_pairs() {
             .and_then(|a| a.to_vec1::<u32>())
             .expect("argmax");
         right += best.iter().zip(&targets).filter(|(a, b)| a == b).count();
-        n += rows;
+        n += ROWS;
     }
     let accuracy = right as f64 / n as f64;
     assert!(accuracy >= 0.99, "{right} of {n} right");

@@ -2,16 +2,17 @@
 
 use std::time::Instant;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use serde::Serialize;
 
 use crate::{
     error::TrainError,
     model::{
         ModelConfig,
+        gradient::{Scored, by_candle, loss_and_gradients},
         trainable::{BatchState, ForwardOptions, TrainableModel},
     },
-    nn::{Spelling, weighted_cross_entropy},
+    nn::Spelling,
     rng::Rng,
     trainer::optim::AdamW,
 };
@@ -44,7 +45,8 @@ pub fn measure(
     let cfg = ModelConfig::preset(preset)
         .ok_or_else(|| TrainError::Options(format!("no preset {preset}")))?;
     let mut best = [0f64; 2];
-    for (which, spelling) in [Spelling::Fused, Spelling::Plain].into_iter().enumerate() {
+    let plain = ForwardOptions { quantize: true, int8_embedding: false, spelling: Spelling::Plain };
+    for (which, best) in best.iter_mut().enumerate() {
         let model = TrainableModel::new(&cfg, 1, &Device::Cpu)?;
         let mut adam = AdamW::new(model.params());
         let mut rng = Rng::new(2);
@@ -53,22 +55,17 @@ pub fn measure(
                 (0..batch * tokens).map(|_| 32 + rng.below(cfg.vocab_size - 32) as u32).collect();
             let start = Instant::now();
             let mut state = BatchState::zeros(&cfg, batch, &Device::Cpu)?;
-            let opts = ForwardOptions { quantize: true, int8_embedding: false, spelling };
-            let h = model.forward(&ids, tokens, &mut state, None, &opts)?;
             let positions: Vec<u32> = (0..(batch * tokens) as u32).step_by(3).collect();
             let targets: Vec<u32> = positions.iter().map(|p| ids[*p as usize]).collect();
-            let n = positions.len();
-            let at = Tensor::from_vec(positions, n, &Device::Cpu)?;
-            let h = h.reshape((batch * tokens, cfg.d_model))?.index_select(&at, 0)?;
-            let loss = weighted_cross_entropy(
-                &h,
-                model.output_weights()?,
-                &targets,
-                &vec![1.0; n],
-                spelling,
-            )?;
-            adam.update(model.params(), &loss.backward()?, 1e-3)?;
-            best[which] = best[which].max((batch * tokens) as f64 / start.elapsed().as_secs_f64());
+            let weights = vec![1.0; positions.len()];
+            let scored = Scored { positions: &positions, targets: &targets, weights: &weights };
+            let (_, grads) = if which == 0 {
+                loss_and_gradients(&model, &ids, tokens, &mut state, None, scored, true)?
+            } else {
+                by_candle(&model, &ids, tokens, &mut state, None, scored, &plain)?
+            };
+            adam.update(model.params(), &grads, 1e-3)?;
+            *best = best.max((batch * tokens) as f64 / start.elapsed().as_secs_f64());
         }
     }
     Ok(TrainingSpeed {

@@ -10,6 +10,7 @@ use crate::{
     error::TrainError,
     model::{
         ModelConfig,
+        gradient::{Scored, by_candle, loss_and_gradients},
         trainable::{BatchState, Forget, ForwardOptions, TrainableModel},
     },
     nn::{Spelling, weighted_cross_entropy},
@@ -130,8 +131,7 @@ impl Trainer {
     }
 
     fn options(&self) -> ForwardOptions {
-        let spelling = Spelling::for_device(self.model.device());
-        ForwardOptions { quantize: true, int8_embedding: false, spelling }
+        ForwardOptions::training(self.model.device())
     }
 
     /// Length of a segment of a stage.
@@ -171,31 +171,29 @@ impl Trainer {
             .collect();
         let mask = self.silence_long_heads(&mut rng);
         self.state.forget(&self.model.config, &forget)?;
-        let opts = self.options();
-        let hidden = self.model.forward(&batch.ids, len, &mut self.state, Some(&mask), &opts)?;
         let lr = lr_at(peak.unwrap_or_else(|| peak_lr(&self.model.config)), self.step, progress);
-        let (mut loss_value, mut grad_norm) = (0.0, 0.0);
-        if !batch.positions.is_empty() {
-            let c = self.model.config.d_model;
-            let at =
-                Tensor::from_slice(&batch.positions, batch.positions.len(), self.model.device())?;
-            let h = hidden.reshape((self.batch * len, c))?.index_select(&at, 0)?;
-            let loss = weighted_cross_entropy(
-                &h,
-                self.model.output_weights()?,
-                &batch.targets,
-                &batch.weights,
-                opts.spelling,
-            )?;
-            let grads = loss.backward()?;
-            grad_norm = self.adam.update(self.model.params(), &grads, lr)?;
-            loss_value = f64::from(loss.to_scalar::<f32>()?);
-        }
+        let scored = Scored {
+            positions: &batch.positions,
+            targets: &batch.targets,
+            weights: &batch.weights,
+        };
+        let (state, on_cpu) = (&mut self.state, self.model.device().is_cpu());
+        let (loss, grads) = if on_cpu {
+            loss_and_gradients(&self.model, &batch.ids, len, state, Some(&mask), scored, true)?
+        } else {
+            let opts = ForwardOptions::training(self.model.device());
+            by_candle(&self.model, &batch.ids, len, state, Some(&mask), scored, &opts)?
+        };
+        let grad_norm = if scored.positions.is_empty() {
+            0.0
+        } else {
+            self.adam.update(self.model.params(), &grads, lr)?
+        };
         self.step += 1;
         self.tokens += (self.batch * len) as u64;
         let seconds = start.elapsed().as_secs_f64();
         self.seconds += seconds;
-        Ok(StepReport { loss: loss_value, grad_norm, lr, tokens: self.batch * len, seconds })
+        Ok(StepReport { loss, grad_norm, lr, tokens: self.batch * len, seconds })
     }
 
     /// Factor on the step sizes `[B, H]`: long session heads write nothing in half of the rows.
