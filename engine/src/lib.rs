@@ -2,7 +2,8 @@
 //!
 //! Module map: [`model`] shapes and the packed model, [`kernels`] slices in and out, [`tokenizer`] text and ids,
 //! [`sampler`] logits to an id, [`session`] one talk and its memory, [`checkpoint`] model folders.
-//! With the feature `train`: `nn` layers on candle, `data` text to token streams, `trainer` the loop and the evaluation.
+//! With the feature `train`: `nn` layers on candle, `data` text to token streams, `trainer` the loop and the evaluation, `sleep` gradient steps of
+//! a memory over its notes.
 //!
 //! Dimension letters, everywhere the same: `B` batch, `T` tokens, `C` model width, `H` heads, `D` head width,
 //! `F` feed-forward width, `V` vocabulary.
@@ -22,5 +23,7 @@ pub mod topics;
 pub mod data;
 #[cfg(feature = "train")]
 pub mod nn;
+#[cfg(feature = "train")]
+pub mod sleep;
 #[cfg(feature = "train")]
 pub mod trainer;

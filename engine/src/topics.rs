@@ -140,6 +140,25 @@ pub fn is_admission(answer: &str) -> bool {
         || answer.is_empty()
 }
 
+/// Whether `text` holds `value` as whole words: no letter, digit or katakana continues it on either side.
+pub fn holds(text: &str, value: &str) -> bool {
+    let kind = |c: char| match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' => 1,
+        'ァ'..='ー' => 2,
+        _ => 0,
+    };
+    let joined = |a: Option<char>, b: Option<char>| match (a, b) {
+        (Some(a), Some(b)) => kind(a) != 0 && kind(a) == kind(b),
+        _ => false,
+    };
+    !value.is_empty()
+        && text.match_indices(value).any(|(at, _)| {
+            let (before, after) = (&text[..at], &text[at + value.len()..]);
+            !joined(before.chars().next_back(), value.chars().next())
+                && !joined(value.chars().next_back(), after.chars().next())
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +174,25 @@ mod tests {
             ["きみの猫は…リチャ、だよね。", "You don't like liver.", "Your dream... a boat."]
         {
             assert!(!is_admission(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_recall_needs_the_whole_value() {
+        for (text, value) in [
+            ("Your dog's name is Bo.", "Bo"),
+            ("きみの犬の名前はポチだよ。", "ポチ"),
+            ("It's 7.", "7"),
+        ] {
+            assert!(holds(text, value), "{text}");
+        }
+        for (text, value) in [
+            ("Your dog's name is Bob.", "Bo"),
+            ("きみの犬の名前はポチタだよ。", "ポチ"),
+            ("It's 17.", "7"),
+            ("", ""),
+        ] {
+            assert!(!holds(text, value), "{text}");
         }
     }
 }

@@ -52,6 +52,8 @@ pub enum BrainRequest {
     WriteNote { turn: TurnId, note: String },
     /// Finishes with [`BrainEvent::Info`].
     Info { turn: TurnId },
+    /// Go over all notes of the journal in a sleep now. Finishes with [`BrainEvent::Slept`].
+    Sleep { turn: TurnId },
     /// Write the memory now. Finishes with [`BrainEvent::Saved`].
     Save { turn: TurnId },
     /// Forget everything; an older copy stays in the ring. Finishes with [`BrainEvent::Saved`].
@@ -91,6 +93,29 @@ pub struct BrainInfo {
     pub companion_name: String,
     /// For each layer and head: kind (`true` lifelong) and size `‖S‖` of the fast weights.
     pub heads: Vec<Vec<(bool, f32)>>,
+    /// The last whole sleep; all zero if there was none.
+    pub last_sleep: SleepSummary,
+}
+
+/// What a sleep did: what the companion knew by heart before and after, asked on a copy of its memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct SleepSummary {
+    /// Topics that its notes tell.
+    pub notes: usize,
+    /// Of those, known before.
+    pub known_before: usize,
+    /// Of those, known after.
+    pub known_after: usize,
+    /// Questions about what it was never told.
+    pub unknown: usize,
+    /// Of those, admitted before.
+    pub admitted_before: usize,
+    /// Of those, admitted after.
+    pub admitted_after: usize,
+    /// Gradient steps of the lifelong fast weights.
+    pub steps: usize,
+    /// Something got better and nothing worse; otherwise the memory of before was kept.
+    pub kept: bool,
 }
 
 /// How a reply ended.
@@ -161,6 +186,12 @@ pub enum BrainEvent {
     RecallDone {
         turn: TurnId,
     },
+    /// A sleep is over and the memory on disk. `turn` is set when it was asked for; the others come by themselves.
+    Slept {
+        turn: Option<TurnId>,
+        summary: SleepSummary,
+        info: BrainInfo,
+    },
     Info {
         turn: TurnId,
         info: BrainInfo,
@@ -186,7 +217,9 @@ impl BrainEvent {
     /// The request that this is about, if it is about one.
     pub fn turn(&self) -> Option<TurnId> {
         match self {
-            Self::Ready { turn, .. } | Self::Failed { turn, .. } => *turn,
+            Self::Ready { turn, .. } | Self::Failed { turn, .. } | Self::Slept { turn, .. } => {
+                *turn
+            }
             Self::Notice { .. } => None,
             Self::Mood { turn, .. }
             | Self::Delta { turn, .. }

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, path::Path, time::Duration};
 
 use super::{
     BrainHandle, BrainSide,
-    protocol::{BrainEvent, BrainInfo, BrainRequest, MoodTag, ReplyStats, TurnId},
+    protocol::{BrainEvent, BrainInfo, BrainRequest, MoodTag, ReplyStats, SleepSummary, TurnId},
 };
 
 /// As [`start`], with one reply a line of a file; empty lines and lines that start with `#` are passed over.
@@ -39,6 +39,10 @@ fn run(side: &BrainSide, mut replies: VecDeque<String>, pause: Duration) {
             }
             BrainRequest::Save { turn } | BrainRequest::Reset { turn } => {
                 side.send(BrainEvent::Saved { turn, path: "scripted".into(), info: info.clone() });
+            }
+            BrainRequest::Sleep { turn } => {
+                let (turn, info) = (Some(turn), info.clone());
+                side.send(BrainEvent::Slept { turn, summary: SleepSummary::default(), info });
             }
             BrainRequest::Read { turn, text } => {
                 side.send(BrainEvent::ReadDone { turn, tokens: text.len(), took: Duration::ZERO });

@@ -1,19 +1,26 @@
 //! "Heart": the fast weights as they are: their size on disk, which never changes, and how far each head has moved.
 //!
-//! In: [`BrainInfo`]. Out: nothing; it only draws.
+//! In: [`BrainInfo`]. Out: the wish that it sleeps.
 
 use bevy_egui::egui::{CornerRadius, RichText, Sense, Ui, vec2};
 
+use super::Wish;
 use crate::{
-    brain::protocol::BrainInfo,
+    brain::protocol::{BrainInfo, SleepSummary},
     i18n::Locale,
     theme::{
         APRICOT, LINE, PLUM, TEAL,
-        widgets::{caption, row, title},
+        widgets::{caption, plain_button, row, title},
     },
 };
 
-pub(super) fn show(ui: &mut Ui, locale: &Locale, info: Option<&BrainInfo>) {
+pub(super) fn show(
+    ui: &mut Ui,
+    locale: &Locale,
+    info: Option<&BrainInfo>,
+    busy: bool,
+    wishes: &mut Vec<Wish>,
+) {
     title(ui, &locale.text("memory-heart"));
     let Some(info) = info else {
         caption(ui, &locale.text("memory-not-ready"));
@@ -35,6 +42,32 @@ pub(super) fn show(ui: &mut Ui, locale: &Locale, info: Option<&BrainInfo>) {
     value(ui, &locale.text("memory-notes"), grouped(info.notes_written));
     let id: String = info.model_id.chars().take(12).collect();
     value(ui, &locale.text("memory-brain"), id);
+    sleep(ui, locale, &info.last_sleep);
+    ui.add_enabled_ui(!busy, |ui| {
+        if plain_button(ui, &locale.text("memory-sleep")).clicked() {
+            wishes.push(Wish::Sleep);
+        }
+    });
+}
+
+/// What came of the last whole sleep.
+fn sleep(ui: &mut Ui, locale: &Locale, last: &SleepSummary) {
+    if last.notes == 0 {
+        caption(ui, &locale.text("memory-no-sleep"));
+        return;
+    }
+    let known = [
+        ("before", last.known_before.into()),
+        ("after", last.known_after.into()),
+        ("all", last.notes.into()),
+    ];
+    caption(ui, &locale.with("memory-last-sleep", known));
+    let admitted = [
+        ("before", last.admitted_before.into()),
+        ("after", last.admitted_after.into()),
+        ("all", last.unknown.into()),
+    ];
+    caption(ui, &locale.with("memory-last-sleep-unknown", admitted));
 }
 
 /// One row a layer, one cell a head; the fuller the color, the more the head holds.

@@ -63,6 +63,7 @@ struct MemoryPage {
 #[derive(Debug, Clone, PartialEq)]
 enum Wish {
     AskAgain,
+    Sleep,
     Write(String),
     Reset,
     Export(String),
@@ -83,6 +84,7 @@ fn hear_figures(mut news: MessageReader<BrainNews>, mut known: ResMut<KnownBrain
         match event {
             BrainEvent::Ready { info, .. }
             | BrainEvent::Info { info, .. }
+            | BrainEvent::Slept { info, .. }
             | BrainEvent::Saved { info, .. } => known.info = Some(info.clone()),
             BrainEvent::Finished { stats, .. } => known.last_reply = Some(stats.clone()),
             _ => {}
@@ -122,6 +124,13 @@ fn hear_answers(
                     page.stale = true;
                 }
             }
+            BrainEvent::Slept { turn, .. } => {
+                if let Some((_, key)) = page.awaited.take_if(|(awaited, _)| Some(*awaited) == *turn)
+                {
+                    page.outcome = Some((true, locale.text(key)));
+                }
+                page.stale = true;
+            }
             BrainEvent::Failed { turn: Some(turn), text } => {
                 let awaited = page.awaited.take_if(|(awaited, _)| awaited == turn).is_some();
                 let asked = page.asking.take_if(|(asked, _)| asked == turn).is_some();
@@ -152,7 +161,9 @@ fn show_memory(
             }
         }
         card(ui, |ui| recall::show(ui, &locale, page, &mut wishes));
-        card(ui, |ui| heart::show(ui, &locale, known.info.as_ref()));
+        card(ui, |ui| {
+            heart::show(ui, &locale, known.info.as_ref(), page.awaited.is_some(), &mut wishes)
+        });
         card(ui, |ui| care::show(ui, &locale, &mut page.care, page.awaited.is_some(), &mut wishes));
     });
     let Some(mut link) = link else { return };
@@ -175,6 +186,10 @@ fn fulfil(wish: Wish, page: &mut MemoryPage, link: &mut BrainLink, language: Lan
             page.stale = false;
             page.language = Some(language);
             link.send(BrainRequest::Recall { turn, language });
+        }
+        Wish::Sleep => {
+            page.awaited = Some((turn, "memory-slept"));
+            link.send(BrainRequest::Sleep { turn });
         }
         Wish::Write(note) => {
             page.awaited = Some((turn, "memory-corrected"));

@@ -26,6 +26,7 @@ const HELP: &str = "\
 /memory        what I remember          /info          about my brain
 /private       private talk on or off   /save          write my memory now
 /note TEXT     dictate a note, such as: your dog's name is Pochi.
+/sleep         go over all my notes until I know them by heart
 /persona NAME  another companion        /reset         forget everything (asks first)
 /export FILE   all of me in one file    /import FILE   become what a file holds
 /help  /quit   Ctrl+C stops a reply     Ctrl+D ends
@@ -85,6 +86,7 @@ pub fn run(options: &Options, places: &Places) -> anyhow::Result<()> {
             "/memory" => BrainRequest::Recall { turn, language: i18n::system_language() },
             "/info" => BrainRequest::Info { turn },
             "/save" => BrainRequest::Save { turn },
+            "/sleep" => BrainRequest::Sleep { turn },
             "/note" => BrainRequest::WriteNote { turn, note: rest.to_owned() },
             "/persona" => BrainRequest::SwitchPersona { turn, slot: rest.to_owned() },
             "/export" => BrainRequest::Export { turn, path: rest.into() },
@@ -180,6 +182,20 @@ fn hear(brain: &BrainHandle, turn: TurnId, stop: &AtomicBool) -> anyhow::Result<
                 )?;
                 return Ok(None);
             }
+            BrainEvent::Slept { turn: Some(_), summary, .. } => {
+                writeln!(
+                    out,
+                    "{} of {} notes by heart, {} before; {} of {} unknown things admitted, {} before{}",
+                    summary.known_after,
+                    summary.notes,
+                    summary.known_before,
+                    summary.admitted_after,
+                    summary.unknown,
+                    summary.admitted_before,
+                    if summary.kept || summary.steps == 0 { "" } else { " (nothing was kept)" },
+                )?;
+                return Ok(None);
+            }
             BrainEvent::Ready { turn: Some(_), info } => {
                 writeln!(out, "{} is here.", info.companion_name)?;
                 return Ok(Some(info.companion_name));
@@ -194,6 +210,7 @@ fn hear(brain: &BrainHandle, turn: TurnId, stop: &AtomicBool) -> anyhow::Result<
             // `Ready` without a turn: the thread has started again by itself.
             BrainEvent::Mood { .. }
             | BrainEvent::Recalled { .. }
+            | BrainEvent::Slept { turn: None, .. }
             | BrainEvent::Ready { turn: None, .. } => {}
         }
     }

@@ -1,6 +1,6 @@
 //! `--chat --jsonl`: one JSON object a line in, one out. For scripts and tests.
 //!
-//! `say`, `read`, `probe`, `info`, `save`, `reset`, `note`, `recall`, `export`, `import`, `persona`. A line that cannot be
+//! `say`, `read`, `probe`, `info`, `save`, `sleep`, `reset`, `note`, `recall`, `export`, `import`, `persona`. A line that cannot be
 //! followed gives `{"error": …}`, and the next one is read. The memory is on disk before an answer is printed.
 
 use std::{
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// For messages about what cannot be followed.
-const ORDERS: &str = "say, read, probe, note, export, import, persona (text), recall (en or ja), info, save, reset (true)";
+const ORDERS: &str = "say, read, probe, note, export, import, persona (text), recall (en or ja), info, save, sleep, reset (true)";
 /// Longest line in bytes.
 const MAX_LINE: u64 = 16 << 20;
 
@@ -95,7 +95,7 @@ fn request(turn: TurnId, object: &Map<String, Value>) -> Result<BrainRequest, St
         Some(Value::Bool(true)) if order == "say" => false,
         _ => return Err("private: true or false, beside say".into()),
     };
-    let is_flag = matches!(order.as_str(), "info" | "save" | "reset");
+    let is_flag = matches!(order.as_str(), "info" | "save" | "sleep" | "reset");
     let text = match value {
         Value::String(text) if !is_flag => text.clone(),
         Value::Bool(true) if is_flag => String::new(),
@@ -119,6 +119,7 @@ fn request(turn: TurnId, object: &Map<String, Value>) -> Result<BrainRequest, St
         "persona" => BrainRequest::SwitchPersona { turn, slot: text },
         "info" => BrainRequest::Info { turn },
         "save" => BrainRequest::Save { turn },
+        "sleep" => BrainRequest::Sleep { turn },
         "reset" => BrainRequest::Reset { turn },
         _ => return Err(format!("{order}: unknown; {ORDERS}")),
     })
@@ -160,6 +161,9 @@ fn collect(brain: &BrainHandle, turn: TurnId, notices: &mut Vec<String>) -> Resu
             Some(BrainEvent::Info { turn: t, info }) if t == turn => info_object(&info),
             Some(BrainEvent::Saved { turn: t, path, info }) if t == turn => {
                 json!({ "saved": path.display().to_string(), "memory_bytes": info.memory_bytes })
+            }
+            Some(BrainEvent::Slept { turn: Some(t), summary, .. }) if t == turn => {
+                json!({ "slept": summary })
             }
             Some(BrainEvent::Ready { turn: Some(t), info }) if t == turn => info_object(&info),
             Some(BrainEvent::Failed { turn: Some(t), text }) if t == turn => return Err(text),

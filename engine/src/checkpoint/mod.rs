@@ -56,6 +56,8 @@ pub struct Brain {
     pub id: String,
     /// What the export noted.
     pub meta: BTreeMap<String, String>,
+    /// The folder that it was loaded from.
+    pub dir: Option<PathBuf>,
 }
 
 impl Brain {
@@ -72,7 +74,8 @@ impl Brain {
         let file = ModelFile::read(&bytes, &config).map_err(|reason| wrong(&path, reason))?;
         let engine = Engine::new(opts.threads, opts.isa).map_err(|reason| wrong(dir, reason))?;
         let model = packed_model(&config, &file, engine);
-        Ok(Self { config, tokenizer, model, id: file.id, meta: file.meta })
+        let dir = Some(dir.to_owned());
+        Ok(Self { config, tokenizer, model, id: file.id, meta: file.meta, dir })
     }
 
     /// Random weights and a tokenizer of single bytes, one thread; for tests and timing.
@@ -97,6 +100,7 @@ impl Brain {
                 model,
                 id: format!("{seed:016x}"),
                 meta: BTreeMap::new(),
+                dir: None,
             },
             (Err(reason), _) => panic!("random model: {reason}"),
             (_, Err(error)) => panic!("random model: {error}"),

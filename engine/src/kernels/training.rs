@@ -338,13 +338,14 @@ pub struct ScanInput<'a> {
     pub tail: &'a [f32],
 }
 
-/// Gradients of a [`scan`] with respect to `z`, `conv` and `gates`; the state is detached.
+/// Gradients of a [`scan`] with respect to `z`, `conv`, `gates` and the state before it `[B,H,D,D]`.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "named as the inputs")]
 pub struct ScanGradients {
     pub dz: Vec<f32>,
     pub dconv: Vec<f32>,
     pub dgates: Vec<f32>,
+    pub dstate: Vec<f32>,
 }
 
 /// One head of one batch row, unpacked to contiguous `[T, D]` blocks.
@@ -434,6 +435,8 @@ struct HeadGradients<'a> {
     dv: &'a mut [f32],
     deta: &'a mut [f32],
     dalpha: &'a mut [f32],
+    /// `[D, D]`: of the state before the first token.
+    dstate: &'a mut [f32],
 }
 
 dispatched! {
@@ -509,6 +512,7 @@ dispatched! {
                 out.dalpha[t] = dalpha.iter().sum();
             }
         }
+        out.dstate.copy_from_slice(ds.as_flattened());
     }
 }
 
@@ -689,6 +693,7 @@ pub fn scan_backward(
         dconv: [Vec<f32>; 3],
         de: Vec<f32>,
         da: Vec<f32>,
+        dstate: Vec<f32>,
     }
     let per_head: Vec<PerHead> = (0..shape.batch * heads)
         .into_par_iter()
@@ -708,6 +713,7 @@ pub fn scan_backward(
             let (mut dq, mut dk, mut dv) =
                 (vec![0f32; tokens * d], vec![0f32; tokens * d], vec![0f32; tokens * d]);
             let (mut deta, mut dalpha) = (vec![0f32; tokens], vec![0f32; tokens]);
+            let mut dstate = vec![0f32; d * d];
             scan_head_backward_any(
                 d,
                 &head,
@@ -719,12 +725,18 @@ pub fn scan_backward(
                     dv: &mut dv,
                     deta: &mut deta,
                     dalpha: &mut dalpha,
+                    dstate: &mut dstate,
                 },
             );
             l2_normalize_backward(&conv.silu[0], &mut dq, d);
             l2_normalize_backward(&conv.silu[1], &mut dk, d);
-            let mut out =
-                PerHead { dz: [dq, dk, dv], dconv: Default::default(), de: deta, da: dalpha };
+            let mut out = PerHead {
+                dz: [dq, dk, dv],
+                dconv: Default::default(),
+                de: deta,
+                da: dalpha,
+                dstate,
+            };
             for t in 0..tokens {
                 let at = (b * tokens + t) * 2 * heads;
                 let upstream = out.de[t] * input.mask[(b * tokens + t) * heads + h];
@@ -762,8 +774,10 @@ pub fn scan_backward(
     let mut dz = vec![0f32; shape.batch * tokens * 3 * w];
     let mut dconv = vec![0f32; 3 * w * CONV_WIDTH];
     let mut dgates = vec![0f32; shape.batch * tokens * 2 * heads];
+    let mut dstate = Vec::with_capacity(input.state.len());
     for (bh, head) in per_head.iter().enumerate() {
         let (b, h) = (bh / heads, bh % heads);
+        dstate.extend_from_slice(&head.dstate);
         for part in 0..3 {
             let channel = part * w + h * d;
             scatter_head(&head.dz[part], &mut dz, shape, b, channel, 3 * w);
@@ -777,7 +791,7 @@ pub fn scan_backward(
             dgates[at + heads + h] = head.da[t];
         }
     }
-    ScanGradients { dz, dconv, dgates }
+    ScanGradients { dz, dconv, dgates, dstate }
 }
 
 dispatched! {
@@ -925,7 +939,8 @@ pub fn cross_entropy(
     weights: &[f32],
 ) -> (f64, Vec<f32>, Vec<f32>) {
     let mut dembed = vec![0f32; embed.len()];
-    let (loss, dh) = OutputHead::new(embed, c).cross_entropy(h, targets, weights, &mut dembed);
+    let (loss, dh) =
+        OutputHead::new(embed, c).cross_entropy(h, targets, weights, Some(&mut dembed));
     (loss, dh, dembed)
 }
 
@@ -946,13 +961,14 @@ impl OutputHead {
         }
     }
 
-    /// As [`cross_entropy`], adding the gradient of the matrix to `dembed [V, C]`; returns the loss and `dh [N, C]`.
+    /// As [`cross_entropy`], adding the gradient of the matrix to `dembed [V, C]` if there is one; returns the loss and
+    /// `dh [N, C]`.
     pub fn cross_entropy(
         &self,
         h: &[f32],
         targets: &[u32],
         weights: &[f32],
-        dembed: &mut [f32],
+        mut dembed: Option<&mut [f32]>,
     ) -> (f64, Vec<f32>) {
         let (n, c, vocab) = (targets.len(), self.logits.k, self.logits.n);
         let mut dh = vec![0f32; n * c];
@@ -981,13 +997,10 @@ impl OutputHead {
             total += losses.iter().sum::<f64>();
             let dh = &mut dh[start * c..(start + rows) * c];
             self.back.product(dh, rows, (logits, Layout::Plain), false);
-            matmul(
-                dembed,
-                (vocab, c, rows),
-                (logits, Layout::Transposed),
-                (h_rows, Layout::Plain),
-                true,
-            );
+            if let Some(dembed) = dembed.as_deref_mut() {
+                let sizes = (vocab, c, rows);
+                matmul(dembed, sizes, (logits, Layout::Transposed), (h_rows, Layout::Plain), true);
+            }
         }
         (total, dh)
     }

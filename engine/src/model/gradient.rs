@@ -20,8 +20,8 @@ use crate::{
     nn::weighted_cross_entropy,
 };
 
-/// Batch rows of a part.
-const PART_ROWS: usize = 2;
+/// About as many tokens make a part.
+const PART_TOKENS: usize = 512;
 
 /// The positions that are scored.
 #[derive(Debug, Clone, Copy)]
@@ -83,8 +83,8 @@ impl Linear {
 /// The weights of a step as its products want them.
 struct Prepared<'a> {
     params: BTreeMap<&'a str, &'a [f32]>,
-    layers: Vec<LayerMaps>,
-    head: OutputHead,
+    layers: &'a [LayerMaps],
+    head: &'a OutputHead,
 }
 
 struct LayerMaps {
@@ -98,32 +98,36 @@ struct LayerMaps {
     down: Linear,
 }
 
-impl<'a> Prepared<'a> {
-    fn new(cfg: &ModelConfig, params: BTreeMap<&'a str, &'a [f32]>, quantize: bool) -> Self {
-        let (c, hd, f, h) = (cfg.d_model, cfg.d_heads(), cfg.d_ff, cfg.n_heads());
-        let layers = (0..cfg.n_layers)
-            .into_par_iter()
-            .map(|i| {
-                let get = |name: &str| params[format!("layers.{i}.{name}").as_str()];
-                let ternary = |name: &str, parts| {
-                    if quantize { fused::ternarize(get(name), parts) } else { get(name).to_vec() }
-                };
-                let stacked = ternary("ttt.qkvg", 4);
-                let (qkv, g) = stacked.split_at(3 * hd * c);
-                LayerMaps {
-                    qkv: Linear::new(qkv, 3 * hd, c),
-                    g: Linear::new(g, hd, c),
-                    gate: Linear::new(get("ttt.gate.weight"), 2 * h, c),
-                    o: Linear::new(&ternary("ttt.o", 1), c, hd),
-                    up: Linear::new(&ternary("ffn.up", 1), f, c),
-                    down: Linear::new(&ternary("ffn.down", 1), c, f),
-                }
-            })
-            .collect();
-        let head = OutputHead::new(params["embed"], c);
-        Self { params, layers, head }
-    }
+/// Lays the weights out; `round` rounds the masters of the ternary matrices.
+fn lay_out(
+    cfg: &ModelConfig,
+    params: &BTreeMap<&str, &[f32]>,
+    round: bool,
+) -> (Vec<LayerMaps>, OutputHead) {
+    let (c, hd, f, h) = (cfg.d_model, cfg.d_heads(), cfg.d_ff, cfg.n_heads());
+    let layers = (0..cfg.n_layers)
+        .into_par_iter()
+        .map(|i| {
+            let get = |name: &str| params[format!("layers.{i}.{name}").as_str()];
+            let ternary = |name: &str, parts| {
+                if round { fused::ternarize(get(name), parts) } else { get(name).to_vec() }
+            };
+            let stacked = ternary("ttt.qkvg", 4);
+            let (qkv, g) = stacked.split_at(3 * hd * c);
+            LayerMaps {
+                qkv: Linear::new(qkv, 3 * hd, c),
+                g: Linear::new(g, hd, c),
+                gate: Linear::new(get("ttt.gate.weight"), 2 * h, c),
+                o: Linear::new(&ternary("ttt.o", 1), c, hd),
+                up: Linear::new(&ternary("ffn.up", 1), f, c),
+                down: Linear::new(&ternary("ffn.down", 1), c, f),
+            }
+        })
+        .collect();
+    (layers, OutputHead::new(params["embed"], c))
+}
 
+impl<'a> Prepared<'a> {
     fn layer(&self, i: usize, name: &str) -> &'a [f32] {
         self.params[format!("layers.{i}.{name}").as_str()]
     }
@@ -165,9 +169,20 @@ struct Kept {
 
 struct PartResult {
     loss: f64,
+    /// Empty if only the state's was wanted.
     gradients: Gradients,
+    /// The state after it.
     fast: Vec<Vec<f32>>,
     tail: Vec<Vec<f32>>,
+    /// Gradient of the fast weights before it, per layer `[B, H, D, D]`.
+    d_fast: Vec<Vec<f32>>,
+}
+
+/// Whose gradient is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Weights,
+    State,
 }
 
 /// Reads a segment and returns the weighted mean loss in nats and the gradient of every parameter; `state` is replaced
@@ -188,14 +203,11 @@ pub fn loss_and_gradients(
     quantize: bool,
 ) -> Result<(f64, Gradients)> {
     let cfg = &model.config;
-    let batch = ids.len() / tokens;
-    let (h, w3) = (cfg.n_heads(), 3 * cfg.d_heads());
     let mask = head_mask(cfg, ids, tokens, &mut state.note_open, eta_mask);
     let flat = |all: &[Tensor]| -> Result<Vec<Vec<f32>>> {
         all.iter().map(|t| t.flatten_all()?.to_vec1::<f32>()).collect()
     };
     let (fast, tail) = (flat(&state.fast)?, flat(&state.tail)?);
-    let total: f32 = scored.weights.iter().sum();
 
     let guards: Vec<_> =
         model.params().iter().map(|(name, var)| (name, var.storage_and_layout())).collect();
@@ -207,36 +219,10 @@ pub fn loss_and_gradients(
         };
         params.insert(name.as_str(), &cpu.as_slice::<f32>()?[start..end]);
     }
-    let weights = Prepared::new(cfg, params, quantize);
-
-    let state_len = h * cfg.head_dim * cfg.head_dim;
-    let parts: Vec<Part<'_>> = (0..batch)
-        .step_by(PART_ROWS)
-        .map(|first| {
-            let rows = PART_ROWS.min(batch - first);
-            let at = first * tokens..(first + rows) * tokens;
-            let from = scored.positions.partition_point(|p| (*p as usize) < at.start);
-            let to = scored.positions.partition_point(|p| (*p as usize) < at.end);
-            let of = |all: &'_ [Vec<f32>], len: usize| -> Vec<std::ops::Range<usize>> {
-                all.iter().map(|_| first * len..(first + rows) * len).collect()
-            };
-            let cut = |all, len| of(all, len);
-            Part {
-                ids: &ids[at.clone()],
-                rows,
-                tokens,
-                mask: &mask[at.start * h..at.end * h],
-                fast: fast.iter().zip(cut(&fast, state_len)).map(|(v, r)| &v[r]).collect(),
-                tail: tail.iter().zip(cut(&tail, 3 * w3)).map(|(v, r)| &v[r]).collect(),
-                positions: scored.positions[from..to].iter().map(|p| p - at.start as u32).collect(),
-                targets: &scored.targets[from..to],
-                weights: scored.weights[from..to].iter().map(|w| w / total).collect(),
-            }
-        })
-        .collect();
-    let results: Vec<PartResult> =
-        parts.par_iter().map(|part| read_part(cfg, &weights, part, quantize)).collect();
-    drop(parts);
+    let (layers, head) = lay_out(cfg, &params, quantize);
+    let weights = Prepared { params, layers: &layers, head: &head };
+    let input = Input { ids, tokens, mask: &mask, fast: &fast, tail: &tail };
+    let results = read(cfg, &weights, &input, scored, quantize, Of::Weights);
     drop(weights);
 
     for layer in 0..cfg.n_layers {
@@ -258,6 +244,114 @@ pub fn loss_and_gradients(
         });
     }
     Ok((loss, sum))
+}
+
+/// A batch and the memory that it starts from.
+struct Input<'a> {
+    ids: &'a [u32],
+    tokens: usize,
+    /// `[B, T, H]`.
+    mask: &'a [f32],
+    /// Per layer `[B, H, D, D]`.
+    fast: &'a [Vec<f32>],
+    /// Per layer `[B, 3, 3·H·D]`.
+    tail: &'a [Vec<f32>],
+}
+
+/// Reads a batch in parts, side by side.
+fn read(
+    cfg: &ModelConfig,
+    weights: &Prepared<'_>,
+    input: &Input<'_>,
+    scored: Scored<'_>,
+    quantize: bool,
+    of: Of,
+) -> Vec<PartResult> {
+    let Input { ids, tokens, .. } = *input;
+    let (batch, h) = (ids.len() / tokens, cfg.n_heads());
+    let (state_len, tail_len) = (h * cfg.head_dim * cfg.head_dim, 9 * cfg.d_heads());
+    let total: f32 = scored.weights.iter().sum();
+    let part_rows = (PART_TOKENS / tokens).clamp(1, batch.max(1));
+    let parts: Vec<Part<'_>> = (0..batch)
+        .step_by(part_rows)
+        .map(|first| {
+            let rows = part_rows.min(batch - first);
+            let at = first * tokens..(first + rows) * tokens;
+            let from = scored.positions.partition_point(|p| (*p as usize) < at.start);
+            let to = scored.positions.partition_point(|p| (*p as usize) < at.end);
+            Part {
+                ids: &ids[at.clone()],
+                rows,
+                tokens,
+                mask: &input.mask[at.start * h..at.end * h],
+                fast: rows_of(input.fast, first, rows, state_len),
+                tail: rows_of(input.tail, first, rows, tail_len),
+                positions: scored.positions[from..to].iter().map(|p| p - at.start as u32).collect(),
+                targets: &scored.targets[from..to],
+                weights: scored.weights[from..to].iter().map(|w| w / total).collect(),
+            }
+        })
+        .collect();
+    parts.par_iter().map(|part| read_part(cfg, weights, part, quantize, of)).collect()
+}
+
+/// Rows `first..first + rows` of each layer's `[B, len]`.
+fn rows_of(layers: &[Vec<f32>], first: usize, rows: usize, len: usize) -> Vec<&[f32]> {
+    layers.iter().map(|l| &l[first * len..(first + rows) * len]).collect()
+}
+
+/// The weights of a brain in use, laid out once for gradients of its memory.
+pub struct Frozen {
+    config: ModelConfig,
+    params: BTreeMap<String, Vec<f32>>,
+    layers: Vec<LayerMaps>,
+    head: OutputHead,
+}
+
+impl Frozen {
+    /// From dequantized parameters (`checkpoint::full_precision`), all of [`param_specs`].
+    pub fn new(config: ModelConfig, params: BTreeMap<String, Vec<f32>>) -> Self {
+        let (layers, head) = lay_out(&config, &view(&params), false);
+        Self { config, params, layers, head }
+    }
+
+    /// Reads rows that all start from the same fast weights, `fast` per layer `[H, D, D]`, with nothing in the
+    /// convolutions, and returns the weighted mean loss in nats and its gradient with respect to `fast`. `ids` is
+    /// `[B · T]`; no row may open a note.
+    pub fn state_gradient(
+        &self,
+        ids: &[u32],
+        tokens: usize,
+        fast: &[&[f32]],
+        scored: Scored<'_>,
+    ) -> (f64, Vec<Vec<f32>>) {
+        let cfg = &self.config;
+        let batch = ids.len() / tokens;
+        let mask = head_mask(cfg, ids, tokens, &mut vec![false; batch], None);
+        let rows: Vec<Vec<f32>> = fast.iter().map(|l| l.repeat(batch)).collect();
+        let tail = vec![vec![0f32; batch * 9 * cfg.d_heads()]; cfg.n_layers];
+        let weights =
+            Prepared { params: view(&self.params), layers: &self.layers, head: &self.head };
+        let input = Input { ids, tokens, mask: &mask, fast: &rows, tail: &tail };
+        let results = read(cfg, &weights, &input, scored, true, Of::State);
+        let mut sum: Vec<Vec<f32>> = fast.iter().map(|l| vec![0f32; l.len()]).collect();
+        for result in &results {
+            for (sum, layer) in sum.iter_mut().zip(&result.d_fast) {
+                layer.chunks_exact(sum.len()).for_each(|row| add_onto(sum, row));
+            }
+        }
+        (results.iter().map(|r| r.loss).sum(), sum)
+    }
+}
+
+impl std::fmt::Debug for Frozen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Frozen").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+fn view(params: &BTreeMap<String, Vec<f32>>) -> BTreeMap<&str, &[f32]> {
+    params.iter().map(|(name, values)| (name.as_str(), values.as_slice())).collect()
 }
 
 /// [`loss_and_gradients`] by candle: [`TrainableModel::forward`], the loss and its graph, on any device and in either
@@ -316,6 +410,7 @@ fn read_part(
     weights: &Prepared<'_>,
     part: &Part<'_>,
     quantize: bool,
+    of: Of,
 ) -> PartResult {
     const NONE: PreActivation = PreActivation::None;
     const RELU2: PreActivation = PreActivation::SquaredRelu;
@@ -362,7 +457,8 @@ fn read_part(
     let hidden = fused::norm_quantize(&x, weights.params["final_norm"], NONE, false);
 
     // Back.
-    let mut grads: Gradients = param_specs(cfg)
+    let wanted = if of == Of::Weights { param_specs(cfg) } else { Vec::new() };
+    let mut grads: Gradients = wanted
         .into_iter()
         .map(|spec| (spec.name, vec![0f32; spec.shape.iter().product()]))
         .collect();
@@ -372,11 +468,13 @@ fn read_part(
         (name, grad)
     };
     let mut done: Vec<(String, Vec<f32>)> = Vec::new();
+    let mut d_fast: Vec<Vec<f32>> = Vec::with_capacity(cfg.n_layers);
 
     let (embed_name, mut d_embed) = take("embed", None);
     let scored = gather(&hidden, &part.positions, c);
+    let of_embed = (of == Of::Weights).then_some(&mut d_embed[..]);
     let (loss, d_scored) =
-        weights.head.cross_entropy(&scored, part.targets, &part.weights, &mut d_embed);
+        weights.head.cross_entropy(&scored, part.targets, &part.weights, of_embed);
     let mut d_hidden = vec![0f32; hidden.len()];
     scatter_add(&mut d_hidden, &part.positions, &d_scored, c);
     let (mut dx, d_gain) =
@@ -389,7 +487,9 @@ fn read_part(
             |name: &str, value: Vec<f32>| done.push((format!("layers.{i}.{name}"), value));
         let mut of_weights = |name: &str, map: &Linear, g: &[f32], h: &[f32]| {
             let (_, mut dw) = take(name, Some(i));
-            map.weight_gradient(g, h, &mut dw);
+            if of == Of::Weights {
+                map.weight_gradient(g, h, &mut dw);
+            }
             dw
         };
         // x_next = x_mid + down(norm(relu²(up(norm(x_mid)))))
@@ -423,11 +523,14 @@ fn read_part(
         }
         put("ttt.gate.bias", d_bias);
         put("ttt.gate.weight", of_weights("ttt.gate.weight", &maps.gate, &scan.dgates, &k.h));
-        let (_, mut stacked) = take("ttt.qkvg", Some(i));
-        let (d_qkv, d_gate_rows) = stacked.split_at_mut(3 * hd * c);
-        maps.qkv.weight_gradient(&scan.dz, &k.h, d_qkv);
-        maps.g.weight_gradient(&d_g, &k.h, d_gate_rows);
-        done.push((format!("layers.{i}.ttt.qkvg"), stacked));
+        d_fast.push(scan.dstate);
+        if of == Of::Weights {
+            let (_, mut stacked) = take("ttt.qkvg", Some(i));
+            let (d_qkv, d_gate_rows) = stacked.split_at_mut(3 * hd * c);
+            maps.qkv.weight_gradient(&scan.dz, &k.h, d_qkv);
+            maps.g.weight_gradient(&d_g, &k.h, d_gate_rows);
+            done.push((format!("layers.{i}.ttt.qkvg"), stacked));
+        }
         maps.qkv.back(&scan.dz, &mut narrow, false);
         maps.g.back(&d_g, &mut narrow, true);
         maps.gate.back(&scan.dgates, &mut narrow, true);
@@ -435,12 +538,16 @@ fn read_part(
         done.push((format!("layers.{i}.ttt.norm"), gain));
         add_onto(&mut dx, &d_x);
     }
+    d_fast.reverse();
+    if of == Of::State {
+        return PartResult { loss, gradients: Gradients::new(), fast, tail, d_fast };
+    }
     let (d_rows, gain) =
         fused::norm_quantize_backward(&embedded, weights.params["embed_norm"], NONE, &dx);
     done.push(("embed_norm".into(), gain));
     scatter_add(&mut d_embed, part.ids, &d_rows, c);
     done.push((embed_name, d_embed));
-    PartResult { loss, gradients: done.into_iter().collect(), fast, tail }
+    PartResult { loss, gradients: done.into_iter().collect(), fast, tail, d_fast }
 }
 
 fn scan_input<'a>(
@@ -524,5 +631,51 @@ mod tests {
             assert!(crate::nn::testing::max_diff(a, b) < 1e-4);
         }
         assert_eq!(slow_state.note_open, fast_state.note_open);
+    }
+
+    #[test]
+    fn the_gradient_of_the_state_equals_finite_differences() {
+        let cfg = ModelConfig {
+            n_layers: 2,
+            vocab_size: 128,
+            ..ModelConfig::preset("nano").expect("nano")
+        };
+        let model = TrainableModel::new(&cfg, 3, &Device::Cpu).expect("model");
+        let numbers = |v: &candle_core::Var| v.flatten_all().and_then(|v| v.to_vec1::<f32>());
+        let params: BTreeMap<String, Vec<f32>> = model
+            .params()
+            .iter()
+            .map(|(name, var)| (name.clone(), numbers(var).expect("numbers")))
+            .collect();
+        let (layers, head) = lay_out(&cfg, &view(&params), false);
+        let weights = Prepared { params: view(&params), layers: &layers, head: &head };
+        let (batch, tokens) = (2, 9);
+        let ids: Vec<u32> = (0..batch * tokens).map(|i| 32 + (i * 53 % 90) as u32).collect();
+        let scored =
+            Scored { positions: &[3, 7, 12, 17], targets: &[40, 50, 60, 70], weights: &[1.0; 4] };
+        let mask = vec![1f32; batch * tokens * cfg.n_heads()];
+        let tail = vec![vec![0f32; batch * 9 * cfg.d_heads()]; 2];
+        let n = cfg.n_heads() * cfg.head_dim * cfg.head_dim;
+        let start: Vec<Vec<f32>> = (0..2)
+            .map(|l| (0..batch * n).map(|i| ((i * 7 + l) % 13) as f32 * 0.01).collect())
+            .collect();
+        let run = |fast: &[Vec<f32>]| {
+            let input = Input { ids: &ids, tokens, mask: &mask, fast, tail: &tail };
+            // Without rounding, which has steps.
+            read(&cfg, &weights, &input, scored, false, Of::State)
+        };
+        let grad = &run(&start)[0].d_fast;
+        for layer in 0..2 {
+            for at in [5, 1000, n - 3, n + 77, 2 * n - 50] {
+                let moved = |by: f32| {
+                    let mut fast = start.clone();
+                    fast[layer][at] += by;
+                    run(&fast)[0].loss
+                };
+                let slope = (moved(0.02) - moved(-0.02)) / 0.04;
+                let g = f64::from(grad[layer][at]);
+                assert!((slope - g).abs() < 2e-4 + 0.05 * slope.abs(), "{layer} {at}: {slope} {g}");
+            }
+        }
     }
 }

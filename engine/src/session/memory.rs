@@ -36,7 +36,7 @@ const FORMAT_NAME: &str = "bit-ttt-memory";
 /// The state of one life: everything that reading a token changes.
 #[derive(Debug, Clone)]
 pub struct Memory {
-    pub(super) state: ModelState,
+    pub(crate) state: ModelState,
     shape: Shape,
     model_id: String,
     /// Tokens read in this life, its own replies included.
@@ -134,12 +134,12 @@ impl Memory {
     }
 
     /// Copies the lifelong heads, to be able to take a note back.
-    pub(super) fn lifelong_snapshot(&self) -> Vec<f32> {
+    pub(crate) fn lifelong_snapshot(&self) -> Vec<f32> {
         self.heads(HeadKind::Lifelong).concat()
     }
 
     /// Puts the lifelong heads back to a snapshot of the same memory.
-    pub(super) fn restore_lifelong(&mut self, snapshot: &[f32]) {
+    pub(crate) fn restore_lifelong(&mut self, snapshot: &[f32]) {
         let border = self.shape.n_session_heads * self.shape.head_dim * self.shape.head_dim;
         let len = self.shape.n_fast() - border;
         for (layer, saved) in self.state.layers.iter_mut().zip(snapshot.chunks(len.max(1))) {

@@ -19,12 +19,14 @@ use crate::{
     },
 };
 
+mod heart;
 mod memory;
 mod quotation;
 mod ring;
 
 use quotation::Quotation;
 
+pub use heart::last_of_each_topic;
 pub use memory::{FORMAT_VERSION, MAX_FILE_BYTES, Memory};
 pub use ring::{MemoryRing, SnapshotInfo};
 

@@ -29,7 +29,6 @@ use crate::{
     data::{DataOptions, Dataset, Stage},
     error::{LoadError, TrainError},
     model::ModelConfig,
-    sampler::SamplerOptions,
     session::{Memory, Session, SessionOptions},
     tokenizer::Tokenizer,
 };
@@ -367,8 +366,7 @@ fn look(
 fn samples(dir: &Path, prompts: &[String]) -> Result<Vec<(String, String)>, TrainError> {
     let brain = std::sync::Arc::new(Brain::load(dir, &BrainOptions::default())?);
     let memory = Memory::new(&brain);
-    let options =
-        SessionOptions { seed: 1, sampler: SamplerOptions::default(), max_reply_tokens: 96 };
+    let options = SessionOptions { seed: 1, max_reply_tokens: 96, ..SessionOptions::default() };
     let mut session = Session::new(brain, memory, options);
     Ok(prompts
         .iter()

@@ -21,6 +21,7 @@ use crate::{
     rng::Rng,
     sampler::SamplerOptions,
     session::{Memory, Session, SessionOptions},
+    sleep::Sleeper,
     tokenizer::{TokenId, chat_format, special},
 };
 
@@ -112,6 +113,10 @@ pub struct RecallRow {
     pub changed: Score,
     /// Never told, after restart: admitted.
     pub never_told: Score,
+    /// Asked after a sleep behind the restart, over the notes ([`Sleeper::sleep`]).
+    pub slept: Score,
+    /// Never told, after that sleep: admitted.
+    pub slept_never_told: Score,
 }
 
 /// Everything measured.
@@ -255,6 +260,8 @@ pub fn evaluate(brain: Arc<Brain>, opts: &EvalOptions) -> Result<EvalReport, Tra
     let authored = sources::read(std::slice::from_ref(&opts.shipped_text))?;
     let public = if opts.data.is_empty() { Sources::default() } else { sources::read(&opts.data)? };
     let filler = filler(&brain, &authored, &public, opts);
+    let sleeper =
+        brain.dir.as_deref().and_then(|dir| Sleeper::load(dir, rayon::current_num_threads()).ok());
     let mut recall = Vec::new();
     let mut lifelong_drift = 0.0;
     for lang in Lang::ALL {
@@ -270,7 +277,16 @@ pub fn evaluate(brain: Arc<Brain>, opts: &EvalOptions) -> Result<EvalReport, Tra
             (4, Wording::HeldOutTopics),
         ] {
             let setting = Setting { lang, n_facts, wording };
-            recall.push(recall_row(&brain, &authored, &filler, setting, opts, &mut lifelong_drift));
+            let sleeper = sleeper.as_ref();
+            recall.push(recall_row(
+                &brain,
+                &authored,
+                &filler,
+                setting,
+                opts,
+                sleeper,
+                &mut lifelong_drift,
+            ));
         }
     }
     let reference = opts.held_out.then(|| count_ngrams(&brain, &public));
@@ -292,7 +308,7 @@ pub fn evaluate(brain: Arc<Brain>, opts: &EvalOptions) -> Result<EvalReport, Tra
 
 fn talk(brain: &Arc<Brain>, memory: Memory) -> Session {
     let options =
-        SessionOptions { seed: 1, sampler: SamplerOptions::greedy(), max_reply_tokens: 160 };
+        SessionOptions { seed: 1, sampler: SamplerOptions::greedy(), ..SessionOptions::default() };
     Session::new(brain.clone(), memory, options)
 }
 
@@ -446,17 +462,17 @@ impl fmt::Display for EvalReport {
         }
         writeln!(
             f,
-            "\nRecall with self-written notes; \"later\" is {} tokens of talk on, \"restart\" after the memory file with only the lifelong heads kept.\n",
+            "\nRecall with self-written notes; \"later\" is {} tokens of talk on, \"restart\" after the memory file with only the lifelong heads kept, \"slept\" after a sleep over the notes behind that.\n",
             self.distance_tokens
         )?;
         writeln!(
             f,
-            "| | facts | wording | right notes | other notes | right after | later | restart | changed | never told |\n|---|---:|---|---|---:|---|---|---|---|---|"
+            "| | facts | wording | right notes | other notes | right after | later | restart | changed | never told | slept | slept, never told |\n|---|---:|---|---|---:|---|---|---|---|---|---|---|"
         )?;
         for r in &self.recall {
             writeln!(
                 f,
-                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 r.lang,
                 r.facts,
                 r.wording,
@@ -466,7 +482,9 @@ impl fmt::Display for EvalReport {
                 r.later,
                 r.restart,
                 r.changed,
-                r.never_told
+                r.never_told,
+                r.slept,
+                r.slept_never_told
             )?;
         }
         writeln!(f)?;

@@ -1,6 +1,6 @@
 //! The thread that owns the engine: reads requests, moves the memory, saves it, sends news.
 //!
-//! The only file of the game that names `engine`. A panic inside becomes a message, and the work goes on from the last
+//! With `bed` the only part of the game that names `engine`. A panic inside becomes a message, and the work goes on from the last
 //! memory on disk. The memory is written before an exchange counts as finished.
 
 use std::{
@@ -17,6 +17,9 @@ use engine::{
     session::{Memory, MemoryRing, Reply, ReplyPart, Session, SessionOptions, note_parts},
     topics::{self, Lang},
 };
+
+#[cfg(feature = "train")]
+mod bed;
 
 use super::{
     BrainSetup, BrainSide, bundle,
@@ -96,7 +99,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 /// One life of the thread: opens the slot, then answers. `open_turn` is the request being worked on.
 fn serve(setup: &BrainSetup, side: &BrainSide, slot: &mut String, open_turn: &mut Option<TurnId>) {
     let mut worker = open_or_tell(setup, side, slot, None);
-    while let Ok(request) = side.requests.recv() {
+    while let Some(request) = next_request(worker.as_mut(), side) {
         if let BrainRequest::SwitchPersona { turn, slot: next } = request {
             *open_turn = Some(turn);
             if let Some(Err(error)) = worker.as_ref().map(Worker::save) {
@@ -130,10 +133,35 @@ fn serve(setup: &BrainSetup, side: &BrainSide, slot: &mut String, open_turn: &mu
         }
         *open_turn = None;
     }
+    if let Some(worker) = &mut worker {
+        worker.last_night();
+    }
     if let Some(Err(error)) = worker.as_ref().map(Worker::save) {
         tracing::error!("{error:#}");
         side.send(BrainEvent::Failed { turn: None, text: format!("{error:#}") });
     }
+}
+
+/// Waits for a request; `None` when nobody can send one any more. A companion that has not slept over its newest notes
+/// does so when it is quiet for a while.
+fn next_request(worker: Option<&mut Worker>, side: &BrainSide) -> Option<BrainRequest> {
+    #[cfg(feature = "train")]
+    if let Some(worker) = worker
+        && worker.is_tired()
+    {
+        match side.requests.recv_timeout(bed::QUIET) {
+            Ok(request) => return Some(request),
+            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => return None,
+            Err(crossbeam_channel::RecvTimeoutError::Timeout) => {
+                if let Err(error) = worker.night(None, side) {
+                    side.send(BrainEvent::Notice { text: format!("{error:#}") });
+                }
+            }
+        }
+    }
+    #[cfg(not(feature = "train"))]
+    let _ = worker;
+    side.requests.recv().ok()
 }
 
 fn open_or_tell(
@@ -163,6 +191,7 @@ fn turn_of(request: &BrainRequest) -> Option<TurnId> {
         | BrainRequest::WriteNote { turn, .. }
         | BrainRequest::Info { turn }
         | BrainRequest::Save { turn }
+        | BrainRequest::Sleep { turn }
         | BrainRequest::Reset { turn }
         | BrainRequest::Export { turn, .. }
         | BrainRequest::Import { turn, .. }
@@ -179,6 +208,8 @@ struct Worker {
     /// The copy that a private talk goes on with; thrown away by the first request that is not private.
     private: Option<Session>,
     threads: usize,
+    #[cfg(feature = "train")]
+    bed: bed::Bed,
 }
 
 impl Worker {
@@ -203,7 +234,15 @@ impl Worker {
         let options =
             SessionOptions { seed: setup.seed, sampler, max_reply_tokens: MAX_REPLY_TOKENS };
         let session = Session::new(brain, memory, options);
-        let mut worker = Self { slot, ring, session, private: None, threads: setup.threads };
+        let mut worker = Self {
+            #[cfg(feature = "train")]
+            bed: bed::Bed::in_slot(&slot.dir, setup.threads),
+            slot,
+            ring,
+            session,
+            private: None,
+            threads: setup.threads,
+        };
         if fresh {
             worker.begin_life()?;
             worker.take_over_notes(setup.language, side)?;
@@ -284,6 +323,59 @@ impl Worker {
             persona: self.slot.name.clone(),
             companion_name: self.slot.identity.companion_name.clone(),
             heads: memory.head_norms(),
+            #[cfg(feature = "train")]
+            last_sleep: self.bed.last(),
+            #[cfg(not(feature = "train"))]
+            last_sleep: super::protocol::SleepSummary::default(),
+        }
+    }
+
+    /// Whether there are notes that no whole sleep has gone over.
+    #[cfg(feature = "train")]
+    fn is_tired(&self) -> bool {
+        self.bed.is_tired(self.slot.journal.notes().len())
+    }
+
+    /// Sleeps over the whole journal until it is done or a request comes in.
+    #[cfg(feature = "train")]
+    fn night(&mut self, turn: Option<TurnId>, side: &BrainSide) -> anyhow::Result<()> {
+        let notes = self.slot.journal.notes();
+        let go_on = &mut || match turn {
+            Some(turn) => !side.is_cancelled(turn),
+            None => side.requests.is_empty(),
+        };
+        let summary = self.bed.night(&mut self.session, &notes, go_on).unwrap_or_default();
+        if summary.kept {
+            self.save()?;
+        }
+        if turn.is_some() || summary.steps > 0 {
+            side.send(BrainEvent::Slept { turn, summary, info: self.info() });
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "train"))]
+    fn night(&mut self, _: Option<TurnId>, _: &BrainSide) -> anyhow::Result<()> {
+        anyhow::bail!("this build has no sleep; build with --features train")
+    }
+
+    /// The sleep at the end of the program, if there is something to sleep over. What it keeps is saved by the caller.
+    fn last_night(&mut self) {
+        #[cfg(feature = "train")]
+        if self.is_tired() {
+            let notes = self.slot.journal.notes();
+            let until = Instant::now() + bed::LAST_NIGHT;
+            self.bed.night(&mut self.session, &notes, &mut || until > Instant::now());
+        }
+    }
+
+    /// A moment of sleep behind a new note; the reply is out and saved before.
+    fn nap(&mut self) {
+        #[cfg(feature = "train")]
+        if self.bed.nap(&mut self.session, &self.slot.journal.notes())
+            && let Err(error) = self.save()
+        {
+            tracing::error!("{error:#}");
         }
     }
 
@@ -331,7 +423,9 @@ impl Worker {
                     });
                 }
                 side.send(BrainEvent::Saved { turn, path, info: self.info() });
+                self.nap();
             }
+            BrainRequest::Sleep { turn } => self.night(Some(turn), side)?,
             BrainRequest::Info { turn } => {
                 side.send(BrainEvent::Info { turn, info: self.info() });
             }
@@ -428,6 +522,9 @@ impl Worker {
             cancelled: reply.cancelled,
         };
         side.send(BrainEvent::Finished { turn, reply: reply.text, stats });
+        if learn && !reply.notes.is_empty() {
+            self.nap();
+        }
         Ok(())
     }
 
