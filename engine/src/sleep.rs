@@ -28,8 +28,6 @@ use crate::{
     topics::{self, Lang, TOPICS},
 };
 
-/// Most notes that are asked for before and after, the newest ones.
-const MAX_NOTES: usize = 64;
 /// Longest row in tokens; longer questions are left out.
 const MAX_ROW: usize = 64;
 /// Pull towards the weights before the sleep, per step and unit of rate.
@@ -63,6 +61,8 @@ pub struct SleepReport {
 /// How long a sleep is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SleepOptions {
+    /// Notes that it goes over, the newest ones.
+    pub max_notes: usize,
     /// Gradient steps at most.
     pub max_steps: usize,
     /// Steps between two looks at what is known by heart.
@@ -77,11 +77,23 @@ pub struct SleepOptions {
 
 impl SleepOptions {
     /// A night: until everything is known, or little more can be had.
-    pub const NIGHT: Self =
-        Self { max_steps: 48, look_every: 8, notes_a_step: 12, unknown_a_step: 6, rate: 0.02 };
+    pub const NIGHT: Self = Self {
+        max_notes: 64,
+        max_steps: 48,
+        look_every: 8,
+        notes_a_step: 12,
+        unknown_a_step: 6,
+        rate: 0.02,
+    };
     /// A moment behind a new note.
-    pub const NAP: Self =
-        Self { max_steps: 12, look_every: 4, notes_a_step: 6, unknown_a_step: 3, rate: 0.02 };
+    pub const NAP: Self = Self {
+        max_notes: 12,
+        max_steps: 12,
+        look_every: 4,
+        notes_a_step: 6,
+        unknown_a_step: 3,
+        rate: 0.02,
+    };
 }
 
 /// The weights of a brain, laid out for gradients of its memory. Made once; some tens of megabytes for a small brain.
@@ -120,7 +132,8 @@ impl Sleeper {
     /// Sleeps over `notes` (of each topic the last one counts). `keep_going` hears before every step and every question;
     /// on `Break` the best state so far is kept. The talk that is going on is not touched.
     ///
-    /// Kept is a state that knows no fewer notes and admits no less than before, and more of either.
+    /// Kept is a state that knows more notes than before and admits at most one of the other questions less, or that
+    /// knows as many and admits more.
     pub fn sleep(
         &self,
         session: &mut Session,
@@ -129,7 +142,7 @@ impl Sleeper {
         keep_going: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> SleepReport {
         let mut notes = last_of_each_topic(notes);
-        notes.drain(..notes.len().saturating_sub(MAX_NOTES));
+        notes.drain(..notes.len().saturating_sub(opts.max_notes));
         let mut report = SleepReport { notes: notes.len(), ..SleepReport::default() };
         if notes.is_empty() || session.brain().config != self.config {
             return report;
@@ -162,10 +175,8 @@ impl Sleeper {
             }
             let Some(seen) = look(session, &notes, &unknown, keep_going) else { break };
             let (n, admitted) = (seen.n_known(), seen.admitted);
-            if n >= report.known.1
-                && admitted >= report.admitted.0
-                && (n, admitted) > (report.known.1, report.admitted.1)
-            {
+            let more = n > report.known.1 && admitted + 1 >= report.admitted.0;
+            if more || (n == report.known.1 && admitted > report.admitted.1) {
                 (report.known.1, report.admitted.1) = (n, admitted);
                 best.clone_from(&now);
                 better = true;

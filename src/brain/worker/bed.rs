@@ -19,10 +19,9 @@ use crate::brain::protocol::SleepSummary;
 
 /// A night begins when nothing was asked for this long.
 pub(super) const QUIET: Duration = Duration::from_secs(20);
-/// Longest nap behind a note; the reply is out by then.
-const NAP: Duration = Duration::from_millis(1500);
-/// Newest notes that a nap goes over.
-const NAP_NOTES: usize = 12;
+/// Longest nap behind a note; the reply is out by then. Half a second to a second and a half is usual; where it is cut
+/// short, the night makes up for it.
+const NAP: Duration = Duration::from_secs(3);
 /// Longest night at the end of the program.
 pub(super) const LAST_NIGHT: Duration = Duration::from_secs(2);
 /// Brains above this many parameters do not sleep: their weights would have to be in memory a second time.
@@ -67,10 +66,8 @@ impl Bed {
 
     /// A moment of sleep over the newest notes.
     pub(super) fn nap(&mut self, session: &mut Session, notes: &[String]) -> bool {
-        let newest = &notes[notes.len().saturating_sub(NAP_NOTES)..];
         let until = Instant::now() + NAP;
-        let summary =
-            self.sleep(session, newest, SleepOptions::NAP, &mut || until > Instant::now());
+        let summary = self.sleep(session, notes, SleepOptions::NAP, &mut || until > Instant::now());
         summary.is_some_and(|s| s.kept)
     }
 

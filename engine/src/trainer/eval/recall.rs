@@ -109,7 +109,8 @@ pub(super) fn recall_row(
         for _ in 0..n_facts.min(pool.len()) {
             let fact = pool.swap_remove(rng.below(pool.len()));
             let value = value_of(fact, lang, &mut rng);
-            notes.extend(tell(&mut session, fact, &value, false, setting, &mut rng, &mut row));
+            let new = tell(&mut session, fact, &value, false, setting, &mut rng, &mut row);
+            nap(sleeper, &mut session, &mut notes, new);
             told.push(Told { fact, value, old: None });
         }
         ask_all(&session, &told, setting, &mut rng.clone(), &mut row.right_after, None);
@@ -123,7 +124,8 @@ pub(super) fn recall_row(
         // A quarter of the facts change (at least one where there are several), then quit and return.
         for item in told.iter_mut().take(n_facts / 4) {
             let value = value_of(item.fact, lang, &mut rng);
-            notes.extend(tell(&mut session, item.fact, &value, true, setting, &mut rng, &mut row));
+            let new = tell(&mut session, item.fact, &value, true, setting, &mut rng, &mut row);
+            nap(sleeper, &mut session, &mut notes, new);
             item.old = Some(std::mem::replace(&mut item.value, value));
         }
         let bytes = session.memory().to_bytes();
@@ -176,6 +178,20 @@ fn value_of(fact: &Fact, lang: Lang, rng: &mut Rng) -> String {
 
 fn question(fact: &Fact, setting: Setting, rng: &mut Rng) -> String {
     setting.choose(fact, &fact.ask, "plain_ask", rng)
+}
+
+/// The moment of sleep behind new notes, as the companion takes it.
+fn nap(
+    sleeper: Option<&Sleeper>,
+    session: &mut Session,
+    notes: &mut Vec<String>,
+    new: Vec<String>,
+) {
+    let told = !new.is_empty();
+    notes.extend(new);
+    if let Some(sleeper) = sleeper.filter(|_| told) {
+        sleeper.sleep(session, notes, SleepOptions::NAP, &mut || ControlFlow::Continue(()));
+    }
 }
 
 /// The person tells a fact, or its new value; the row counts the notes. Returns them.
