@@ -155,6 +155,7 @@ fn every_order_has_its_answer() {
     assert!(
         talk.ask(&json!({ "recall": "en" }))["recalled"].as_array().is_some_and(|r| r.len() > 10)
     );
+    assert!(talk.ask(&json!({ "sleep": true }))["slept"].is_object());
     talk.ask(&json!({ "reset": true }));
     assert_eq!(talk.tokens_read(), 0);
     talk.end();
@@ -206,6 +207,32 @@ fn the_memory_file_has_one_size_and_a_probe_changes_no_byte() {
     assert!(fs::read(home.memory()).expect("memory") == before, "nothing was learned meanwhile");
     talk.ask(&json!({ "reset": true }));
     assert_eq!(size(), n_bytes);
+}
+
+#[test]
+fn a_sleep_tells_what_it_did_and_keeps_the_size() {
+    let home = Home::new();
+    let mut talk = home.talk();
+    let nothing = talk.ask(&json!({ "sleep": true }));
+    assert_eq!((&nothing["slept"]["notes"], &nothing["slept"]["steps"]), (&json!(0), &json!(0)));
+    talk.ask(&json!({ "note": "your name is Mia." }));
+    talk.ask(&json!({ "note": "your name is Bo." }));
+    talk.ask(&json!({ "note": "きみの犬の名前はポチ。" }));
+    let size = fs::metadata(home.memory()).expect("memory").len();
+    let read = talk.tokens_read();
+    let slept = talk.ask(&json!({ "sleep": true }))["slept"].clone();
+    // A brain of noise knows nothing by heart, so it tries all night.
+    assert_eq!((&slept["notes"], &slept["unknown"]), (&json!(2), &json!(12)), "{slept}");
+    assert!(slept["steps"].as_u64().is_some_and(|n| n > 0), "{slept}");
+    let number = |key: &str| slept[key].as_u64().expect(key);
+    assert!(number("known_after") >= number("known_before"), "{slept}");
+    assert!(number("admitted_after") + 1 >= number("admitted_before"), "{slept}");
+    assert_eq!(fs::metadata(home.memory()).expect("memory").len(), size);
+    assert_eq!(talk.tokens_read(), read, "a sleep reads nothing");
+    let diary = fs::read(home.path("saves/tete/sleep.json")).expect("diary");
+    let diary: Value = serde_json::from_slice(&diary).expect("JSON");
+    assert_eq!((&diary["notes"], &diary["summary"]), (&json!(3), &slept));
+    talk.end();
 }
 
 #[test]
