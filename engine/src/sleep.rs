@@ -28,6 +28,8 @@ use crate::{
     topics::{self, Lang, TOPICS},
 };
 
+/// Questions about the topic in each step of forgetting it.
+const FORGET_ROWS: usize = 4;
 /// Longest row in tokens; longer questions are left out.
 const MAX_ROW: usize = 64;
 /// Pull towards the weights before the sleep, per step and unit of rate.
@@ -192,6 +194,57 @@ impl Sleeper {
             tracing::debug!("not by heart: {note}");
         }
         report
+    }
+
+    /// Unlearns what is noted of `topic` (in the words of notes in `lang`): steps towards the admission, beside the notes
+    /// that stay. `notes` are those that stay; notes of the topic among them are left out. Returns whether the topic is
+    /// now admitted by heart and no fewer notes are known; if not, the memory is as it was.
+    ///
+    /// The talk that is going on is not touched: who wants it gone as well calls `Memory::forget_talk`.
+    pub fn forget(
+        &self,
+        session: &mut Session,
+        notes: &[String],
+        lang: Lang,
+        topic: &str,
+        keep_going: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> bool {
+        let opts = SleepOptions { max_steps: 40, look_every: 4, ..SleepOptions::NIGHT };
+        let of_topic = |note: &String| note_parts(note).is_some_and(|n| n.0 == topic);
+        let mut notes = last_of_each_topic(notes);
+        notes.retain(|note| !of_topic(note));
+        notes.drain(..notes.len().saturating_sub(opts.max_notes));
+        let question = topics::question(topic, lang);
+        let admits = |session: &Session| topics::is_admission(&session.by_heart(&question));
+        if admits(session) {
+            return true;
+        }
+        let n_known =
+            |session: &Session| notes.iter().filter(|n| session.knows_by_heart(n)).count();
+        let known_before = n_known(session);
+        let everyday = everyday_rows(session, &notes);
+        let mut rng = Rng::keyed(session.memory().tokens_read, &[0xF06]);
+        let start = session.memory().lifelong_snapshot();
+        let (mut now, mut adam) = (start.clone(), Adam::new(start.len()));
+        for step in 1..=opts.max_steps {
+            if keep_going().is_break() {
+                break;
+            }
+            let tokenizer = &session.brain().tokenizer;
+            let mut rows: Vec<Row> =
+                (0..FORGET_ROWS).map(|_| untold_row(tokenizer, lang, topic, &mut rng)).collect();
+            rows.extend(self::rows(session, &notes, &[], opts, &mut rng));
+            rows.extend(everyday.iter().cloned());
+            let (_, grad) = self.gradient(session, &rows);
+            adam.step(&mut now, &grad, &start, opts.rate);
+            session.memory_mut().restore_lifelong(&now);
+            let look = step.is_multiple_of(opts.look_every);
+            if look && admits(session) && n_known(session) >= known_before {
+                return true;
+            }
+        }
+        session.memory_mut().restore_lifelong(&start);
+        false
     }
 
     /// The mean loss of `rows`, each read after a restart, and its gradient for the lifelong heads of all layers.
@@ -491,6 +544,10 @@ mod tests {
             assert_eq!(session.memory().heads(HeadKind::Session).concat(), talk);
         }
         assert!(polls > 20);
+        let before = session.memory().to_bytes();
+        let gone = sleeper
+            .forget(&mut session, &notes(), Lang::En, "name", &mut || ControlFlow::Continue(()));
+        assert!(gone || session.memory().to_bytes() == before);
         let nothing = sleeper
             .sleep(&mut session, &[], SleepOptions::NIGHT, &mut || ControlFlow::Continue(()));
         assert_eq!(nothing, SleepReport::default());

@@ -52,6 +52,9 @@ pub enum BrainRequest {
     WriteNote { turn: TurnId, note: String },
     /// Finishes with [`BrainEvent::Info`].
     Info { turn: TurnId },
+    /// Forget one fact about the person: `topic` is a fact name such as `dog_name`, or the words of a note's topic.
+    /// Finishes with [`BrainEvent::Saved`] when the companion, asked by heart, no longer knows it; else nothing is changed.
+    Forget { turn: TurnId, topic: String },
     /// Go over all notes of the journal in a sleep now. Finishes with [`BrainEvent::Slept`].
     Sleep { turn: TurnId },
     /// Write the memory now. Finishes with [`BrainEvent::Saved`].

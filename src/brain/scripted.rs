@@ -55,6 +55,7 @@ fn run(side: &BrainSide, mut replies: VecDeque<String>, pause: Duration) {
                 side.send(BrainEvent::Ready { turn: Some(turn), info: info.clone() });
             }
             BrainRequest::Probe { turn, .. }
+            | BrainRequest::Forget { turn, .. }
             | BrainRequest::WriteNote { turn, .. }
             | BrainRequest::Export { turn, .. }
             | BrainRequest::Import { turn, .. } => {

@@ -65,6 +65,7 @@ enum Wish {
     AskAgain,
     Sleep,
     Write(String),
+    Forget(String),
     Reset,
     Export(String),
     Import(String),
@@ -194,6 +195,10 @@ fn fulfil(wish: Wish, page: &mut MemoryPage, link: &mut BrainLink, language: Lan
         Wish::Write(note) => {
             page.awaited = Some((turn, "memory-corrected"));
             link.send(BrainRequest::WriteNote { turn, note });
+        }
+        Wish::Forget(topic) => {
+            page.awaited = Some((turn, "memory-forgotten"));
+            link.send(BrainRequest::Forget { turn, topic });
         }
         Wish::Reset => {
             page.awaited = Some((turn, "memory-was-reset"));

@@ -67,8 +67,15 @@ fn row(
             caption(ui, &topic_name(&item.topic, locale));
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let open = page.correcting.as_ref().is_some_and(|(topic, _)| *topic == item.topic);
-                if !open && link_button(ui, &locale.text("memory-wrong")).clicked() {
+                if open {
+                    return;
+                }
+                if link_button(ui, &locale.text("memory-wrong")).clicked() {
                     page.correcting = Some((item.topic.clone(), note_of(&item.answer)));
+                }
+                let busy = page.awaited.is_some();
+                if !busy && link_button(ui, &locale.text("memory-forget")).clicked() {
+                    wishes.push(Wish::Forget(item.topic.clone()));
                 }
             });
         });

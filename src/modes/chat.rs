@@ -26,6 +26,7 @@ const HELP: &str = "\
 /memory        what I remember          /info          about my brain
 /private       private talk on or off   /save          write my memory now
 /note TEXT     dictate a note, such as: your dog's name is Pochi.
+/forget TOPIC  unlearn one thing, such as: dog's name
 /sleep         go over all my notes until I know them by heart
 /persona NAME  another companion        /reset         forget everything (asks first)
 /export FILE   all of me in one file    /import FILE   become what a file holds
@@ -87,6 +88,7 @@ pub fn run(options: &Options, places: &Places) -> anyhow::Result<()> {
             "/info" => BrainRequest::Info { turn },
             "/save" => BrainRequest::Save { turn },
             "/sleep" => BrainRequest::Sleep { turn },
+            "/forget" => BrainRequest::Forget { turn, topic: rest.to_owned() },
             "/note" => BrainRequest::WriteNote { turn, note: rest.to_owned() },
             "/persona" => BrainRequest::SwitchPersona { turn, slot: rest.to_owned() },
             "/export" => BrainRequest::Export { turn, path: rest.into() },

@@ -1,6 +1,6 @@
 //! `--chat --jsonl`: one JSON object a line in, one out. For scripts and tests.
 //!
-//! `say`, `read`, `probe`, `info`, `save`, `sleep`, `reset`, `note`, `recall`, `export`, `import`, `persona`. A line that cannot be
+//! `say`, `read`, `probe`, `info`, `save`, `sleep`, `reset`, `note`, `forget`, `recall`, `export`, `import`, `persona`. A line that cannot be
 //! followed gives `{"error": …}`, and the next one is read. The memory is on disk before an answer is printed.
 
 use std::{
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// For messages about what cannot be followed.
-const ORDERS: &str = "say, read, probe, note, export, import, persona (text), recall (en or ja), info, save, sleep, reset (true)";
+const ORDERS: &str = "say, read, probe, note, forget, export, import, persona (text), recall (en or ja), info, save, sleep, reset (true)";
 /// Longest line in bytes.
 const MAX_LINE: u64 = 16 << 20;
 
@@ -106,6 +106,7 @@ fn request(turn: TurnId, object: &Map<String, Value>) -> Result<BrainRequest, St
         "read" => BrainRequest::Read { turn, text },
         "probe" => BrainRequest::Probe { turn, text },
         "note" => BrainRequest::WriteNote { turn, note: text },
+        "forget" => BrainRequest::Forget { turn, topic: text },
         "recall" => {
             let language = match text.as_str() {
                 "en" => Language::English,

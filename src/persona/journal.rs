@@ -26,13 +26,16 @@ pub struct Entry {
     /// Notes that the companion made in this turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Notes that the person had the companion forget: those before this line no longer count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forgotten: Vec<String>,
 }
 
 impl Entry {
     /// An entry of now.
     pub fn now(by_person: bool, text: &str) -> Self {
         let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-        Self { unix_s, by_person, text: text.to_owned(), notes: Vec::new() }
+        Self { unix_s, by_person, text: text.to_owned(), notes: Vec::new(), forgotten: Vec::new() }
     }
 }
 
@@ -80,12 +83,17 @@ impl Journal {
         last
     }
 
-    /// All notes that the companion made, oldest first.
+    /// All notes that the companion made and was not made to forget, oldest first.
     pub fn notes(&self) -> Vec<String> {
         let text = std::fs::read(&self.path).unwrap_or_default();
         let lines = String::from_utf8_lossy(&text);
         let entries = lines.lines().filter_map(|l| serde_json::from_str::<Entry>(l).ok());
-        entries.flat_map(|entry| entry.notes).collect()
+        let mut notes: Vec<String> = Vec::new();
+        for entry in entries {
+            notes.retain(|note| !entry.forgotten.contains(note));
+            notes.extend(entry.notes);
+        }
+        notes
     }
 
     /// Moves everything that was said to `snapshots/`, beside the memories of before; the journal is empty then.
@@ -164,8 +172,13 @@ mod tests {
         journal.append(&[Entry::now(true, "after")]).expect("append");
         assert_eq!(journal.recent(1)[0].text, "after");
         let noted = Entry { notes: vec!["your name is Mia.".into()], ..Entry::now(false, "Mia!") };
-        journal.append(&[noted]).expect("append");
+        journal.append(std::slice::from_ref(&noted)).expect("append");
         assert_eq!(journal.notes(), ["your name is Mia."]);
+        let forget = Entry { forgotten: vec!["your name is Mia.".into()], ..Entry::now(false, "") };
+        journal.append(&[noted.clone(), forget]).expect("append");
+        assert!(journal.notes().is_empty());
+        journal.append(&[noted]).expect("append");
+        assert_eq!(journal.notes(), ["your name is Mia."], "told again");
     }
 
     #[test]

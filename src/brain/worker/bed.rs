@@ -12,6 +12,7 @@ use std::{
 use engine::{
     session::Session,
     sleep::{SleepOptions, Sleeper},
+    topics::Lang,
 };
 use serde::{Deserialize, Serialize};
 
@@ -97,13 +98,21 @@ impl Bed {
         Some(summary)
     }
 
-    fn sleep(
+    /// Unlearns a topic; see [`Sleeper::forget`]. False as well if there is nothing to do it with.
+    pub(super) fn forget(
         &mut self,
         session: &mut Session,
         notes: &[String],
-        opts: SleepOptions,
-        may_go_on: &mut dyn FnMut() -> bool,
-    ) -> Option<SleepSummary> {
+        lang: Lang,
+        topic: &str,
+        keep_going: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> bool {
+        self.sleeper(session)
+            .is_some_and(|sleeper| sleeper.forget(session, notes, lang, topic, keep_going))
+    }
+
+    /// The sleeper, loaded when it is first needed.
+    fn sleeper(&mut self, session: &Session) -> Option<&Sleeper> {
         if session.brain().config.n_params() > MAX_PARAMS {
             return None;
         }
@@ -114,7 +123,17 @@ impl Bed {
                 Err(error) => tracing::warn!("no sleep: {error}"),
             }
         }
-        let report = self.sleeper.as_ref()?.sleep(session, notes, opts, &mut || {
+        self.sleeper.as_ref()
+    }
+
+    fn sleep(
+        &mut self,
+        session: &mut Session,
+        notes: &[String],
+        opts: SleepOptions,
+        may_go_on: &mut dyn FnMut() -> bool,
+    ) -> Option<SleepSummary> {
+        let report = self.sleeper(session)?.sleep(session, notes, opts, &mut || {
             if may_go_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         tracing::info!("slept: {report:?}");

@@ -189,6 +189,7 @@ fn turn_of(request: &BrainRequest) -> Option<TurnId> {
         | BrainRequest::Probe { turn, .. }
         | BrainRequest::Recall { turn, .. }
         | BrainRequest::WriteNote { turn, .. }
+        | BrainRequest::Forget { turn, .. }
         | BrainRequest::Info { turn }
         | BrainRequest::Save { turn }
         | BrainRequest::Sleep { turn }
@@ -359,6 +360,43 @@ impl Worker {
         anyhow::bail!("this build has no sleep; build with --features train")
     }
 
+    /// Unlearns a topic in both languages; the journal's notes of it no longer count. What was said stays in the chat
+    /// history, and older copies of the memory in the ring.
+    #[cfg(feature = "train")]
+    fn forget(&mut self, topic: &str, turn: TurnId, side: &BrainSide) -> anyhow::Result<()> {
+        let all = self.slot.journal.notes();
+        let words: Vec<(Lang, String)> = match Lang::ALL.map(|lang| topics::topic(topic, lang)) {
+            [Some(en), Some(ja)] => vec![(Lang::En, en.to_owned()), (Lang::Ja, ja.to_owned())],
+            _ => vec![(Lang::of(topic), topic.trim().to_owned())],
+        };
+        let is_of = |note: &str| {
+            note_parts(note).is_some_and(|(t, _)| words.iter().any(|(_, word)| word == t))
+        };
+        let (gone, stay): (Vec<String>, Vec<String>) = all.into_iter().partition(|n| is_of(n));
+        let before = self.session.memory().clone();
+        let go_on = &mut || side.flow(turn);
+        let mut done = true;
+        for (lang, word) in &words {
+            done = done && self.bed.forget(&mut self.session, &stay, *lang, word, go_on);
+        }
+        if done {
+            // The talk of the moment may hold it too.
+            self.session.memory_mut().forget_talk();
+        }
+        if !done || self.save().is_err() {
+            *self.session.memory_mut() = before;
+            anyhow::bail!("I could not forget {topic}; nothing was changed");
+        }
+        let entry = Entry { forgotten: gone, ..Entry::now(false, "") };
+        self.slot.journal.append(&[entry]).context("the journal could not be written")?;
+        Ok(())
+    }
+
+    #[cfg(not(feature = "train"))]
+    fn forget(&mut self, _: &str, _: TurnId, _: &BrainSide) -> anyhow::Result<()> {
+        anyhow::bail!("this build cannot forget; build with --features train")
+    }
+
     /// The sleep at the end of the program, if there is something to sleep over. What it keeps is saved by the caller.
     fn last_night(&mut self) {
         #[cfg(feature = "train")]
@@ -424,6 +462,11 @@ impl Worker {
                 }
                 side.send(BrainEvent::Saved { turn, path, info: self.info() });
                 self.nap();
+            }
+            BrainRequest::Forget { turn, topic } => {
+                self.forget(&topic, turn, side)?;
+                let path = self.ring.current_path();
+                side.send(BrainEvent::Saved { turn, path, info: self.info() });
             }
             BrainRequest::Sleep { turn } => self.night(Some(turn), side)?,
             BrainRequest::Info { turn } => {
