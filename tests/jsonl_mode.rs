@@ -232,6 +232,14 @@ fn a_sleep_tells_what_it_did_and_keeps_the_size() {
     let diary = fs::read(home.path("saves/tete/sleep.json")).expect("diary");
     let diary: Value = serde_json::from_slice(&diary).expect("JSON");
     assert_eq!((&diary["notes"], &diary["summary"]), (&json!(3), &slept));
+    // A brain of noise may not manage to forget; then nothing is changed.
+    let before = fs::read(home.memory()).expect("memory");
+    let forgot = talk.ask(&json!({ "forget": "dog_name" }));
+    if forgot["error"].is_string() {
+        assert!(fs::read(home.memory()).expect("memory") == before, "{forgot}");
+    } else {
+        assert!(forgot["saved"].is_string(), "{forgot}");
+    }
     talk.end();
 }
 

@@ -467,6 +467,8 @@ impl Worker {
                 self.forget(&topic, turn, side)?;
                 let path = self.ring.current_path();
                 side.send(BrainEvent::Saved { turn, path, info: self.info() });
+                // What stands near the forgotten may have suffered.
+                self.nap();
             }
             BrainRequest::Sleep { turn } => self.night(Some(turn), side)?,
             BrainRequest::Info { turn } => {
