@@ -3,10 +3,11 @@
 //! Runs the packed model through [`Session`], as the companion does: the brain writes its own notes, answers greedily, and
 //! "restart" goes through the bytes of a memory file with only the lifelong heads kept. Values come from names that
 //! training never drew. A recall counts only if the reply holds exactly the value and is no admission; "never told" only
-//! if the reply admits it. Nothing here looks at the text of a note to answer: all recall is from fast weights.
+//! if the reply admits it. A nap follows each note and a night the restart, as in the companion. Nothing here looks at the text of a note to answer: all recall is from fast weights.
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
@@ -260,15 +261,13 @@ pub fn evaluate(brain: Arc<Brain>, opts: &EvalOptions) -> Result<EvalReport, Tra
     let authored = sources::read(std::slice::from_ref(&opts.shipped_text))?;
     let public = if opts.data.is_empty() { Sources::default() } else { sources::read(&opts.data)? };
     let filler = filler(&brain, &authored, &public, opts);
-    let sleeper =
-        brain.dir.as_deref().and_then(|dir| Sleeper::load(dir, rayon::current_num_threads()).ok());
-    let mut recall = Vec::new();
-    let mut lifelong_drift = 0.0;
+    let mut settings = Vec::new();
     for lang in Lang::ALL {
         for (n_facts, wording) in [
             (1, Wording::Plain),
             (4, Wording::Plain),
             (8, Wording::Plain),
+            (16, Wording::Plain),
             (1, Wording::Trained),
             (4, Wording::Trained),
             (8, Wording::Trained),
@@ -276,19 +275,22 @@ pub fn evaluate(brain: Arc<Brain>, opts: &EvalOptions) -> Result<EvalReport, Tra
             (4, Wording::HeldOut),
             (4, Wording::HeldOutTopics),
         ] {
-            let setting = Setting { lang, n_facts, wording };
-            let sleeper = sleeper.as_ref();
-            recall.push(recall_row(
-                &brain,
-                &authored,
-                &filler,
-                setting,
-                opts,
-                sleeper,
-                &mut lifelong_drift,
-            ));
+            settings.push(Setting { lang, n_facts, wording });
         }
     }
+    // Rows side by side, each with a sleeper of one thread.
+    let rows: Vec<(RecallRow, f32)> = settings
+        .into_par_iter()
+        .map(|setting| {
+            let sleeper = brain.dir.as_deref().and_then(|dir| Sleeper::load(dir, 1).ok());
+            let mut drift = 0.0;
+            let sleeper = sleeper.as_ref();
+            let row = recall_row(&brain, &authored, &filler, setting, opts, sleeper, &mut drift);
+            (row, drift)
+        })
+        .collect();
+    let lifelong_drift = rows.iter().fold(0.0, |most: f32, row| most.max(row.1));
+    let recall = rows.into_iter().map(|row| row.0).collect();
     let reference = opts.held_out.then(|| count_ngrams(&brain, &public));
     let language = bits_per_byte(&brain, &authored, &public, reference.as_ref(), opts);
     Ok(EvalReport {
@@ -462,7 +464,7 @@ impl fmt::Display for EvalReport {
         }
         writeln!(
             f,
-            "\nRecall with self-written notes; \"later\" is {} tokens of talk on, \"restart\" after the memory file with only the lifelong heads kept, \"slept\" after a sleep over the notes behind that.\n",
+            "\nRecall with self-written notes and a nap behind each; \"later\" is {} tokens of talk on, \"restart\" after the memory file with only the lifelong heads kept, \"slept\" after a sleep over the notes behind that.\n",
             self.distance_tokens
         )?;
         writeln!(
