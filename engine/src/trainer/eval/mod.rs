@@ -3,7 +3,8 @@
 //! Runs the packed model through [`Session`], as the companion does: the brain writes its own notes, answers greedily, and
 //! "restart" goes through the bytes of a memory file with only the lifelong heads kept. Values come from names that
 //! training never drew. A recall counts only if the reply holds exactly the value and is no admission; "never told" only
-//! if the reply admits it. A nap follows each note and a night the restart, as in the companion. Nothing here looks at the text of a note to answer: all recall is from fast weights.
+//! if the reply admits it. A night's sleep follows in the first lives of each row; the naps that the companion
+//! takes behind its notes are left out, as they take long. Nothing here looks at the text of a note to answer: all recall is from fast weights.
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
@@ -464,7 +465,7 @@ impl fmt::Display for EvalReport {
         }
         writeln!(
             f,
-            "\nRecall with self-written notes and a nap behind each; \"later\" is {} tokens of talk on, \"restart\" after the memory file with only the lifelong heads kept, \"slept\" after a sleep over the notes behind that.\n",
+            "\nRecall with self-written notes, without naps; \"later\" is {} tokens of talk on, \"restart\" after the memory file with only the lifelong heads kept, \"slept\" after a night's sleep behind that (fewer lives).\n",
             self.distance_tokens
         )?;
         writeln!(

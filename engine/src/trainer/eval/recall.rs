@@ -20,6 +20,9 @@ use crate::{
     topics::{holds, is_admission},
 };
 
+/// Lives of each row that are slept over: a night takes seconds.
+const SLEPT_LIVES: usize = 2;
+
 /// One row of the recall table, before it is measured.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setting {
@@ -109,8 +112,7 @@ pub(super) fn recall_row(
         for _ in 0..n_facts.min(pool.len()) {
             let fact = pool.swap_remove(rng.below(pool.len()));
             let value = value_of(fact, lang, &mut rng);
-            let new = tell(&mut session, fact, &value, false, setting, &mut rng, &mut row);
-            nap(sleeper, &mut session, &mut notes, new);
+            notes.extend(tell(&mut session, fact, &value, false, setting, &mut rng, &mut row));
             told.push(Told { fact, value, old: None });
         }
         ask_all(&session, &told, setting, &mut rng.clone(), &mut row.right_after, None);
@@ -124,8 +126,7 @@ pub(super) fn recall_row(
         // A quarter of the facts change (at least one where there are several), then quit and return.
         for item in told.iter_mut().take(n_facts / 4) {
             let value = value_of(item.fact, lang, &mut rng);
-            let new = tell(&mut session, item.fact, &value, true, setting, &mut rng, &mut row);
-            nap(sleeper, &mut session, &mut notes, new);
+            notes.extend(tell(&mut session, item.fact, &value, true, setting, &mut rng, &mut row));
             item.old = Some(std::mem::replace(&mut item.value, value));
         }
         let bytes = session.memory().to_bytes();
@@ -154,11 +155,10 @@ pub(super) fn recall_row(
             unknown.push(question);
         }
         // A night's sleep: the companion goes over the notes that it wrote itself, right or wrong.
-        if let Some(sleeper) = sleeper {
-            let go_on = &mut || ControlFlow::Continue(());
-            let report = sleeper.sleep(&mut session, &notes, SleepOptions::NIGHT, go_on);
-            tracing::debug!("{report:?}");
-        }
+        let Some(sleeper) = sleeper.filter(|_| life < SLEPT_LIVES) else { continue };
+        let go_on = &mut || ControlFlow::Continue(());
+        let report = sleeper.sleep(&mut session, &notes, SleepOptions::NIGHT, go_on);
+        tracing::debug!("{report:?}");
         ask_all(&session, &told, setting, &mut again, &mut row.slept, None);
         for question in &unknown {
             row.slept_never_told.count(is_admission(&session.probe_topic(question).text));
@@ -178,20 +178,6 @@ fn value_of(fact: &Fact, lang: Lang, rng: &mut Rng) -> String {
 
 fn question(fact: &Fact, setting: Setting, rng: &mut Rng) -> String {
     setting.choose(fact, &fact.ask, "plain_ask", rng)
-}
-
-/// The moment of sleep behind new notes, as the companion takes it.
-fn nap(
-    sleeper: Option<&Sleeper>,
-    session: &mut Session,
-    notes: &mut Vec<String>,
-    new: Vec<String>,
-) {
-    let told = !new.is_empty();
-    notes.extend(new);
-    if let Some(sleeper) = sleeper.filter(|_| told) {
-        sleeper.sleep(session, notes, SleepOptions::NAP, &mut || ControlFlow::Continue(()));
-    }
 }
 
 /// The person tells a fact, or its new value; the row counts the notes. Returns them.
