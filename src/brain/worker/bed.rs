@@ -55,6 +55,12 @@ impl Bed {
         Self { path, threads, diary: diary.unwrap_or_default(), sleeper: None }
     }
 
+    /// Another life begins in this slot: its nights are those of nobody yet.
+    pub(super) fn begin_anew(&mut self) {
+        self.diary = Diary::default();
+        let _ = std::fs::remove_file(&self.path);
+    }
+
     /// What came of the last night; all zero if there was none.
     pub(super) fn last(&self) -> SleepSummary {
         self.diary.summary

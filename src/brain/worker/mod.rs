@@ -489,6 +489,8 @@ impl Worker {
                     let text = format!("the journal of before could not be put aside: {error}");
                     side.send(BrainEvent::Notice { text });
                 }
+                #[cfg(feature = "train")]
+                self.bed.begin_anew();
                 let path = self.ring.current_path();
                 side.send(BrainEvent::Saved { turn, path, info: self.info() });
             }
@@ -498,6 +500,8 @@ impl Worker {
             }
             BrainRequest::Import { turn, path } => {
                 self.import(&path)?;
+                #[cfg(feature = "train")]
+                self.bed.begin_anew();
                 let path = self.ring.current_path();
                 side.send(BrainEvent::Saved { turn, path, info: self.info() });
             }
