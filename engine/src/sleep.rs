@@ -158,7 +158,7 @@ impl Sleeper {
         if done(report.known.0, report.admitted.0) {
             return report;
         }
-        let everyday = everyday_rows(session, &notes);
+        let everyday = everyday_rows(session, &languages(&notes));
         let mut rng = Rng::keyed(session.memory().tokens_read, &[session.memory().notes_written]);
         let start = session.memory().lifelong_snapshot();
         let mut adam = Adam::new(start.len());
@@ -222,7 +222,8 @@ impl Sleeper {
         let n_known =
             |session: &Session| notes.iter().filter(|n| session.knows_by_heart(n)).count();
         let known_before = n_known(session);
-        let everyday = everyday_rows(session, &notes);
+        // Also where no other note is left: everyday replies must stay.
+        let everyday = everyday_rows(session, &[lang]);
         let mut rng = Rng::keyed(session.memory().tokens_read, &[0xF06]);
         let start = session.memory().lifelong_snapshot();
         let (mut now, mut adam) = (start.clone(), Adam::new(start.len()));
@@ -387,11 +388,11 @@ fn untold_row(tokenizer: &Tokenizer, lang: Lang, topic: &str, rng: &mut Rng) -> 
 }
 
 /// The replies to everyday lines as they are now.
-fn everyday_rows(session: &Session, notes: &[String]) -> Vec<Row> {
+fn everyday_rows(session: &Session, langs: &[Lang]) -> Vec<Row> {
     let mut copy = session.fork();
     copy.memory_mut().forget_talk();
     let tokenizer = &session.brain().tokenizer;
-    let lines = languages(notes).into_iter().flat_map(|lang| match lang {
+    let lines = langs.iter().flat_map(|lang| match lang {
         Lang::En => EVERYDAY_EN,
         Lang::Ja => EVERYDAY_JA,
     });
